@@ -1,0 +1,63 @@
+"""What the servers inherit from the machine you type on: extra CA certificates, pip index, apt proxy."""
+
+from __future__ import annotations
+
+import glob
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploymachine.errors import SettingsError
+from deploymachine.settings import Settings
+
+INHERIT = "controller"
+
+
+def ca_certificates(settings: Settings) -> dict[str, str]:
+    """File name -> PEM of every certificate that EXTRA_CA_CERTIFICATES names. A pattern may match nothing, a path may not."""
+    found: dict[str, str] = {}
+    for entry in settings.EXTRA_CA_CERTIFICATES:
+        for path in _paths(entry, settings.directory):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if "-----BEGIN CERTIFICATE-----" not in text:
+                raise SettingsError("EXTRA_CA_CERTIFICATES: not a PEM certificate", where=str(path))
+            found[path.with_suffix(".crt").name] = text
+    return found
+
+
+def _paths(entry: str, directory: Path) -> list[Path]:
+    pattern = str(directory / Path(entry).expanduser())
+    paths = [Path(match) for match in sorted(glob.glob(pattern))]
+    if not paths and not glob.has_magic(pattern):
+        raise SettingsError("EXTRA_CA_CERTIFICATES: no such file", where=pattern, hint="mend the path in settings.py")
+    return paths
+
+
+def pip_index_url(settings: Settings) -> str | None:
+    """The package index of pip and uv on the servers; None: their own default."""
+    if settings.PIP_INDEX_URL != INHERIT:
+        return settings.PIP_INDEX_URL
+    return _reachable_from_servers(_output("python3", "-m", "pip", "config", "get", "global.index-url"))
+
+
+def apt_proxy(settings: Settings) -> str | None:
+    """The proxy of apt on the servers; None: no proxy."""
+    if settings.APT_PROXY != INHERIT:
+        return settings.APT_PROXY
+    line = _output("apt-config", "dump", "--format", "%v%n", "Acquire::http::Proxy")
+    return _reachable_from_servers(line)
+
+
+def _reachable_from_servers(url: str | None) -> str | None:
+    """A URL another machine can use: not a file, not this machine's loopback."""
+    parts = urlsplit(url or "")
+    local = parts.hostname in {None, "localhost", "127.0.0.1", "::1"}
+    return url if parts.scheme in {"http", "https"} and not local else None
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

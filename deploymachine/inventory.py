@@ -1,0 +1,75 @@
+"""Which servers there are: frozen Servers, and an Inventory to choose from by type or name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from deploymachine.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Server:
+    """One machine: its name, type and addresses, and what the cloud says of it.
+
+    state: the cloud's word ("ACTIVE", "BUILD", "SHUTOFF", "ERROR", ...).
+    image, flavor: names where the cloud tells them, else ids. memory_mb and cpus are the flavor's (0: unknown).
+    """
+
+    name: str
+    type: str
+    private_ip: str = ""
+    public_ip: str = ""
+    state: str = "ACTIVE"
+    id: str = ""
+    flavor: str = ""
+    image: str = ""
+    memory_mb: int = 0
+    cpus: int = 0
+
+    @property
+    def address(self) -> str:
+        """The address to log in at: the public one where there is one."""
+        return self.public_ip or self.private_ip
+
+    @property
+    def where(self) -> str:
+        """The server as messages name it."""
+        return f"{self.name} ({self.address})" if self.address else self.name
+
+
+class Inventory:
+    """The deployment's servers, sorted by name."""
+
+    def __init__(self, servers: Iterable[Server]) -> None:
+        self.servers = tuple(sorted(servers, key=lambda server: server.name))
+
+    def __iter__(self) -> Iterator[Server]:
+        return iter(self.servers)
+
+    def __len__(self) -> int:
+        return len(self.servers)
+
+    def named(self, name: str) -> Server:
+        """The server of that name. Raises UsageError with a suggestion."""
+        found = next((server for server in self.servers if server.name == name), None)
+        if found is None:
+            names = [server.name for server in self.servers]
+            close = difflib.get_close_matches(name, names, n=1)
+            raise UsageError(
+                f"There is no server {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+                why=f"the servers there are: {', '.join(names) or 'none'}",
+                hint=f"`fab openstack_boot {name}` boots it, when settings.py names it",
+            )
+        return found
+
+    def of_type(self, kind: str) -> tuple[Server, ...]:
+        """The servers whose type is exactly `kind`, as the selecting tasks choose them."""
+        return tuple(server for server in self.servers if server.type == kind)
+
+    def serving(self, part: str) -> tuple[Server, ...]:
+        """The servers that do the work of `part`: of that type, or of a combined type that holds it."""
+        from deploymachine import servertypes
+
+        return tuple(server for server in self.servers if part in servertypes.parts(server.type))

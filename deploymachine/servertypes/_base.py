@@ -1,0 +1,25 @@
+"""What every server needs, whatever its type: access, firewall, names of its peers, package sources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deploymachine import adminkeys, controller
+from deploymachine.inventory import Server
+from deploymachine.servertypes import Deployment
+
+
+def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
+    settings = deployment.settings
+    return {
+        "base.hostname": server.name,
+        "base.hosts": {peer.name: peer.private_ip for peer in deployment.inventory if peer.private_ip},
+        "base.deploy_username": settings.DEPLOY_USERNAME,
+        "base.deploy_password_hash": deployment.secrets.password_hash("deploy-password"),
+        "base.admin_keys": adminkeys.read(settings),
+        "base.ssh_port": settings.SSH_PORT,
+        "base.packages": list(settings.BASE_PACKAGES),
+        "base.ca_certificates": controller.ca_certificates(settings),
+        "base.apt_proxy": controller.apt_proxy(settings),
+        "base.pip_index_url": controller.pip_index_url(settings),
+    }

@@ -1,0 +1,3 @@
+"""appbalancer: loadbalancer and appnode on one server."""
+
+PARTS = ("loadbalancer", "appnode")

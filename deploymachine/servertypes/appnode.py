@@ -1,0 +1,76 @@
+"""appnode: the sites themselves, gunicorn under supervisor, reached by the loadbalancers only."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from deploymachine.errors import UsageError
+from deploymachine.inventory import Server
+from deploymachine.secrets import Secret
+from deploymachine.servertypes import Deployment, open_to
+from deploymachine.settings import Site
+
+LETS_IN = ("dbserver",)
+
+
+def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
+    return {"django.sites": [site_attributes(name, server, deployment) for name in deployment.settings.SITES]}
+
+
+def firewall(server: Server, deployment: Deployment) -> list[dict[str, Any]]:
+    balancers = deployment.inventory.serving("loadbalancer")
+    return [r for name, site in deployment.settings.SITES.items() for r in open_to(balancers, site.port, f"site {name}")]
+
+
+def site_attributes(name: str, server: Server, deployment: Deployment) -> dict[str, Any]:
+    """Everything that the cookbook `django` and a release need to know of one site on one server."""
+    site = deployment.settings.SITES[name]
+    return {
+        "name": name,
+        "user": f"site-{name}",
+        "root": f"/srv/sites/{name}",
+        "bind": f"{server.private_ip}:{site.port}",
+        "wsgi": site.wsgi,
+        "settings_module": site.settings_module,
+        "directory": site.directory,
+        "requirements": site.requirements,
+        "environment": _environment(name, site, server, deployment),
+        "workers": site.workers,
+        "health_path": site.health_path,
+        "health_timeout": site.health_timeout,
+        "host": site_hosts(site, deployment)[0],
+    }
+
+
+def site_hosts(site: Site, deployment: Deployment) -> list[str]:
+    """The host names a site answers to: its domains, else the loadbalancers' addresses."""
+    balancers = deployment.inventory.serving("loadbalancer")
+    addresses = [a for node in balancers for a in (node.public_ip, node.private_ip) if a]
+    return list(site.domains) or list(dict.fromkeys(addresses)) or ["localhost"]
+
+
+def _environment(name: str, site: Site, server: Server, deployment: Deployment) -> dict[str, str]:
+    hosts = site_hosts(site, deployment)
+    variables: dict[str, str] = {
+        "DJANGO_SETTINGS_MODULE": site.settings_module,
+        "SECRET_KEY": deployment.secrets.key(f"site-{name}-secret-key"),
+        "ALLOWED_HOSTS": ",".join(hosts),
+        "CSRF_TRUSTED_ORIGINS": ",".join(f"https://{host}" for host in hosts),
+    }
+    if site.database is not None:
+        variables["DATABASE_URL"] = _database_url(site.database, name, deployment)
+    return {**variables, **site.environment}
+
+
+def _database_url(database: str, site: str, deployment: Deployment) -> Secret:
+    servers = deployment.inventory.serving("dbserver")
+    if not servers:
+        raise UsageError(
+            f"The site {site} wants the database {database}, but no server holds databases",
+            why="there is no server of type dbserver (or dbappbalancer)",
+            hint="name one in OPENSTACK_SERVERS, then `fab openstack_bootem`, `fab root provision`, `fab dbserver launch`",
+        )
+    owner = deployment.settings.DATABASES[database].owner
+    password = quote(deployment.secrets.password(f"database-{owner}"), safe="")
+    return Secret(f"postgresql://{owner}:{password}@{servers[0].private_ip}:5432/{database}?sslmode=require")

@@ -1,0 +1,215 @@
+"""settings.py in, frozen and checked Settings out; a bad key is named with its path and a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import runpy
+import traceback
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from deploymachine.errors import SettingsError
+
+FILENAME = "settings.py"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+WsgiPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+Hostname = Annotated[str, StringConstraints(pattern=r"^(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Server = tuple[Name, str]  # (name, flavor)
+
+
+class Frozen(BaseModel):
+    """A value: unknown keys are refused, nothing changes after it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Site(Frozen):
+    """One Django project: where its code is, and how it is run. The keys are explained in settings.py.dist."""
+
+    repository: str
+    branch: str = "main"
+    directory: str = ""
+    domains: tuple[Hostname, ...] = ()
+    wsgi: WsgiPath
+    settings_module: Dotted
+    requirements: str = "requirements.txt"
+    port: Annotated[int, Field(ge=1024, le=65535)] = 8000
+    health_path: Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")] = "/healthz"
+    health_timeout: Annotated[int, Field(ge=1, le=600)] = 30
+    database: Identifier | None = None
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = {}
+
+    @field_validator("directory", "requirements")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        if value.startswith("/") or ".." in Path(value).parts:
+            raise ValueError("is a path inside the repository: neither absolute nor with '..'")
+        return value
+
+
+class Database(Frozen):
+    """One PostgreSQL database on the dbserver; its password is made on first use."""
+
+    owner: Identifier
+
+
+class Settings(Frozen):
+    """Everything settings.py may say. `directory` is where settings.py lies: relative paths start there."""
+
+    directory: Path
+    DEPLOYMENT: Name
+    OPENSTACK_CLOUD: str | None = None
+    OPENSTACK_IMAGE: str = "debian-13"
+    OPENSTACK_NETWORK: str | None = None
+    OPENSTACK_FLOATING_IP_POOL: str | None = None
+    OPENSTACK_BOOT_TIMEOUT: Annotated[int, Field(ge=10, le=3600)] = 300
+    OPENSTACK_SERVERS: dict[str, tuple[Server, ...]]
+    SSH_PORT: Port = 2222
+    SSH_CONNECT_TIMEOUT: Annotated[float, Field(gt=0, le=120)] = 10.0
+    SSH_USER_KNOWN_HOSTS: str | None = None
+    DEPLOY_USERNAME: Identifier = "deploy"
+    ADMIN_SSH_KEYS: tuple[str, ...]
+    BASE_PACKAGES: tuple[str, ...] = ()
+    SITES: dict[Name, Site] = {}
+    DATABASES: dict[Identifier, Database] = {}
+    EXTRA_CA_CERTIFICATES: tuple[str, ...] = ()
+    PIP_INDEX_URL: str | Literal["controller"] | None = None
+    APT_PROXY: str | Literal["controller"] | None = None
+    KOKKI_CONFIG: str = "kokki-config.yaml"
+
+    @field_validator("SSH_PORT")
+    @classmethod
+    def _not_22(cls, port: int) -> int:
+        if port in (22, 80, 443):
+            raise ValueError(f"{port} is taken: 22 is closed by provisioning, 80 and 443 are the loadbalancer's")
+        return port
+
+    @field_validator("ADMIN_SSH_KEYS")
+    @classmethod
+    def _somebody_gets_in(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if not keys:
+            raise ValueError("is empty: nobody could log in")
+        return keys
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        self._check_servers()
+        self._check_sites()
+        return self
+
+    def _check_servers(self) -> None:
+        names = [name for servers in self.OPENSTACK_SERVERS.values() for name, _ in servers]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"OPENSTACK_SERVERS: {', '.join(twice)} stands there twice; every server needs its own name")
+
+    def _check_sites(self) -> None:
+        ports: dict[int, str] = {}
+        for name, site in self.SITES.items():
+            if site.database is not None and site.database not in self.DATABASES:
+                raise ValueError(
+                    f"SITES[{name!r}].database: {site.database!r} is not in DATABASES{_suggest(site.database, self.DATABASES)}"
+                )
+            if site.port in ports:
+                raise ValueError(f"SITES[{name!r}].port: {site.port} is the port of {ports[site.port]!r} already")
+            ports[site.port] = name
+
+    @property
+    def state(self) -> Path:
+        """What deploymachine keeps between two runs: known_hosts, secrets, certificates."""
+        return self.directory / ".deploymachine"
+
+    def server_names(self) -> dict[str, tuple[str, str]]:
+        """Server name -> (type, flavor), as OPENSTACK_SERVERS says."""
+        return {n: (kind, flavor) for kind, servers in self.OPENSTACK_SERVERS.items() for n, flavor in servers}
+
+
+def settings_path(directory: Path) -> Path:
+    """Where the settings are: DEPLOYMACHINE_SETTINGS, else settings.py in `directory`."""
+    return directory / os.environ.get("DEPLOYMACHINE_SETTINGS", FILENAME)
+
+
+def load(directory: Path) -> Settings:
+    """Read and check the settings of the deployment in `directory`. Raises SettingsError."""
+    path = settings_path(directory)
+    names = {key: value for key, value in execute(path).items() if key.isupper()}
+    _check_server_types(path, names)
+    try:
+        return Settings(directory=path.parent.resolve(), **names)
+    except ValidationError as error:
+        raise _explained(path, error) from None
+
+
+def execute(path: Path) -> dict[str, Any]:
+    """Run a settings file and return its names. Raises SettingsError with the line that failed."""
+    if not path.is_file():
+        raise SettingsError(
+            f"There is no {path.name} here",
+            where=str(path.parent.resolve()),
+            why="deploymachine reads the deployment's servers and sites from it",
+            hint="`deploymachine init mysite` makes a directory with one, or copy settings.py.dist to settings.py and edit it",
+        )
+    try:
+        return runpy.run_path(str(path))
+    except SyntaxError as error:
+        raise SettingsError(f"{path.name} is not valid Python", where=f"{path}:{error.lineno}", why=error.msg) from None
+    except Exception as error:
+        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), "?")
+        raise SettingsError(f"{path.name} raised while it was read", where=f"{path}:{line}", why=repr(error)) from None
+
+
+def _check_server_types(path: Path, names: dict[str, Any]) -> None:
+    from deploymachine import servertypes
+
+    servers = names.get("OPENSTACK_SERVERS")
+    for kind in servers if isinstance(servers, dict) else ():
+        if kind not in servertypes.names():
+            raise SettingsError(
+                f"OPENSTACK_SERVERS: unknown server type {kind!r}{_suggest(str(kind), servertypes.names())}",
+                where=str(path),
+                hint=f"the types are {', '.join(servertypes.names())}",
+            )
+
+
+def _explained(path: Path, error: ValidationError) -> SettingsError:
+    problems = [_problem(detail) for detail in error.errors(include_url=False, include_input=True)]
+    return SettingsError(
+        problems[0],
+        where=str(path),
+        hint="settings.py.dist explains every setting",
+        evidence=[f"also: {other}" for other in problems[1:]],
+    )
+
+
+def _problem(detail: Any) -> str:
+    path = _path_text(detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown setting {path}{_suggest(str(detail['loc'][-1]), _known_keys(detail['loc']))}"
+    if detail["type"] == "missing":
+        return f"{path} is missing"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:] if path else message
+    return f"{path}: {message} (it is {detail['input']!r})" if path else message
+
+
+def _path_text(loc: tuple[int | str, ...]) -> str:
+    parts = [part for part in loc if part != "[key]"]
+    text = "".join(f"[{part!r}]" if index % 2 or isinstance(part, int) else f".{part}" for index, part in enumerate(parts))
+    return text.removeprefix(".")
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    model: type[Frozen] = {"SITES": Site, "DATABASES": Database}.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
+    return [key for key in model.model_fields if key != "directory"]
+
+
+def _suggest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1) or difflib.get_close_matches(word.upper(), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
