@@ -1,0 +1,1 @@
+"""How the guestbook's tables came to be."""

@@ -1,0 +1,1 @@
+"""The guestbook: a small Django project for deploymachine's demo."""
