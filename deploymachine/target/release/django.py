@@ -1,0 +1,97 @@
+"""A release in, what its manage.py says out: checks, static files, migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Optional
+
+from release.tools import Tools
+from release.values import Failure, Site
+
+OLD_SERVES = "the old release goes on serving; mend the code and deploy again"
+# What a worker of gunicorn does first: an error in it would otherwise show after the switch.
+IMPORT = """
+import importlib, sys
+module, _, name = sys.argv[1].partition(":")
+getattr(importlib.import_module(module), name or "application")
+"""
+
+
+def manage(
+    site: Site, tools: Tools, name: str, arguments: List[str], *, what: str, hint: str, timeout: Optional[float]
+) -> str:
+    """Run one management command with the release's own code, virtualenv and environment."""
+    project = site.project(name)
+    if not (project / "manage.py").is_file():
+        raise Failure(
+            f"There is no manage.py in {_called(site.directory)} of the repository", hint=_elsewhere(site, name)
+        )
+    argv = [_python(site, name), "manage.py", *arguments]
+    return tools.run(argv, cwd=project, what=what, hint=hint, timeout=timeout)
+
+
+def check(site: Site, tools: Tools, name: str) -> None:
+    """Raise Failure where Django's own checks find an error, or the WSGI application can't be imported."""
+    manage(site, tools, name, ["check"], what=f"manage.py check refuses {site.name}", hint=OLD_SERVES, timeout=300)
+    argv = [_python(site, name), "-c", IMPORT, site.wsgi]
+    what = f"{site.wsgi} can't be imported"
+    tools.run(argv, cwd=site.project(name), what=what, hint=OLD_SERVES, timeout=300)
+
+
+def collect_static(site: Site, tools: Tools, name: str) -> Optional[str]:
+    """Collect the static files and return Django's summary; None where the site has no staticfiles app."""
+    what = f"collectstatic fails for {site.name}"
+    try:
+        out = manage(site, tools, name, ["collectstatic", "--noinput"], what=what, hint=OLD_SERVES, timeout=900)
+    except Failure as failure:
+        if any("Unknown command: 'collectstatic'" in line for line in failure.output):
+            return None
+        raise
+    return (out.strip().splitlines() or [""])[-1].strip()
+
+
+def pending_migrations(site: Site, tools: Tools, name: str) -> List[str]:
+    """Names ("app.0002_more") of the migrations that the release has and the database has not."""
+    out = manage(
+        site,
+        tools,
+        name,
+        ["showmigrations", "--plan", "--no-color"],
+        what=f"The migrations of {site.name} can't be read",
+        hint="nothing was changed, the old release goes on serving; is the database there?",
+        timeout=300,
+    )
+    return [line.split("]", 1)[1].split()[0] for line in out.splitlines() if line.startswith("[ ]")]
+
+
+def migrate(site: Site, tools: Tools, name: str, timeout: Optional[float]) -> None:
+    manage(
+        site,
+        tools,
+        name,
+        ["migrate", "--noinput", "--no-color"],
+        what=f"A migration of {site.name} fails",
+        hint="the old release goes on serving; mend the migration and deploy again",
+        timeout=timeout,
+    )
+
+
+def _python(site: Site, name: str) -> str:
+    return str(site.release(name) / ".venv" / "bin" / "python")
+
+
+def _called(directory: str) -> str:
+    return f"the directory {directory!r}" if directory else "the top"
+
+
+def _elsewhere(site: Site, name: str) -> str:
+    root = site.release(name)
+    found = sorted(
+        path.parent.relative_to(root) for path in Path(root).glob("**/manage.py") if ".venv" not in path.parts
+    )
+    places = ", ".join(repr(str(place)) for place in found[:3])
+    return (
+        f"there is one in {places}: say so with SITES[{site.name!r}]['directory']"
+        if found
+        else "is this a Django project?"
+    )

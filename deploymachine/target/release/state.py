@@ -1,0 +1,65 @@
+"""A site in, what is on this server of it out; and the removal of what nobody needs any more."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Dict, List
+
+from release import layout, repository
+from release.build import remove_path
+from release.health import ask
+from release.steps import Steps
+from release.supervisor import Program
+from release.switch import Order
+from release.tools import Tools
+from release.values import Failure
+
+KEEP = 5
+
+
+def state(order: Order, tools: Tools) -> Dict[str, Any]:
+    """Everything a controller needs to know before it decides. A server without the site has simply nothing."""
+    site = order.site
+    whole = {release.name: release for release in layout.whole(site)}
+    live = layout.live(site)
+    running = _running(order.program)
+    return {
+        "current": asdict(whole[live]) if live in whole else None,
+        "previous": layout.predecessor(site),
+        "releases": [asdict(release) for release in whole.values()],
+        "settled": layout.settled(site),
+        "running": running,
+        "healthy": running and layout.settled(site) and ask(site).healthy,
+        "known_shas": repository.known_shas(site, tools),
+    }
+
+
+def prune(order: Order, tools: Tools, keep: int, steps: Steps) -> Dict[str, Any]:
+    """Remove old releases and virtualenvs; never the live release nor the one a rollback goes to."""
+    site = order.site
+    with steps.step("prune") as step:
+        names = [release.name for release in layout.whole(site)]
+        kept = {*names[-max(keep, 1) :], layout.live(site), layout.predecessor(site)}
+        gone = [name for name in names if name not in kept]
+        for name in gone:
+            layout.remove(site.release(name))
+            repository.forget(site, tools, name)
+        venvs = _unused_venvs(order)
+        for name in venvs:
+            remove_path(site.venvs / name)
+        if gone or venvs:
+            step.changed(f"removed {len(gone)} releases, {len(venvs)} virtualenvs")
+    return {"removed": gone, "removed_venvs": venvs, "changed": bool(gone or venvs)}
+
+
+def _unused_venvs(order: Order) -> List[str]:
+    site = order.site
+    used = {release.venv for release in layout.whole(site)}
+    return sorted(path.name for path in site.venvs.iterdir() if path.name not in used) if site.venvs.is_dir() else []
+
+
+def _running(program: Program) -> bool:
+    try:
+        return program.state().running
+    except Failure:
+        return False  # no supervisor, or none that knows the site yet: a release will say so when it matters

@@ -1,0 +1,160 @@
+"""A whole release in, the site serving it out; what does not answer is taken back at once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, Optional
+
+from release import health, layout, virtualenv
+from release.account import Account
+from release.steps import Steps
+from release.supervisor import Program, children
+from release.values import Failure, Release, Site
+
+Result = Dict[str, Any]
+PAUSE = 0.05  # seconds between two looks at the workers
+
+
+@dataclass(frozen=True)
+class Order:
+    """One switch. back: it goes to a release that was live before. by: who gave the order ("user@host")."""
+
+    site: Site
+    account: Account
+    timeout: float
+    back: bool = False
+    by: str = ""
+
+    @property
+    def program(self) -> Program:
+        return Program(self.site.program, self.site.supervisor, self.account)
+
+
+def serving(order: Order) -> bool:
+    """Whether the program runs what `current` leads to, and answers."""
+    return layout.settled(order.site) and order.program.state().running and health.ask(order.site).healthy
+
+
+def switch(order: Order, name: str, steps: Steps) -> Result:
+    """Make that release the live one. Raises Failure after the one before was put back; its result says so."""
+    site = order.site
+    release = _whole(site, name)
+    before = layout.live(site)
+    if before == name and serving(order):
+        with steps.step("switch") as step:
+            step.detail = f"{name} is live"
+        return {"current": name, "previous": before, "changed": False}
+    try:
+        _go(order, release, before, steps)
+    except Failure as failure:
+        failure.result.update(_put_back(order, release, steps))
+        layout.log(site, _entry(order, release, before, "failed", failure.why))
+        raise
+    layout.went_live(site, name, back=order.back)
+    layout.settle(site)
+    layout.log(site, _entry(order, release, before, "ok", ""))
+    return {"current": name, "previous": before, "changed": True}
+
+
+def rollback(order: Order, to: Optional[str], steps: Steps) -> Result:
+    """Go back to the release that was live before, or to the named one."""
+    name = to or layout.predecessor(order.site)
+    if name is None:
+        raise Failure(
+            f"There is no release of {order.site.name} to go back to", why="nothing else was live here before"
+        )
+    return switch(order, name, steps)
+
+
+def _whole(site: Site, name: str) -> Release:
+    release = layout.read(site, name)
+    if release is None:
+        names = ", ".join(there.name for there in layout.whole(site)) or "none"
+        raise Failure(f"There is no release {name!r} of {site.name} on this server", why=f"there are: {names}")
+    if not virtualenv.complete(site.venvs / release.venv):
+        raise Failure(f"The virtualenv of release {name} is gone", hint="deploy its commit again")
+    return release
+
+
+def _go(order: Order, release: Release, before: Optional[str], steps: Steps) -> None:
+    site = order.site
+    with steps.step("switch") as step:
+        order.program.state()  # a supervisor that does not answer must be known before anything is moved
+        gently = before != release.name and layout.settled(site) and _same_venv(site, before, release)
+        layout.unsettle(site, release.name)
+        layout.point(site, release.name)
+        step.changed(f"{before or 'nothing'} -> {release.name}")
+    with steps.step("restart") as step:
+        step.changed(_restart(order, gently))
+    with steps.step("health") as step:
+        step.detail = _healthy(order, release.name)
+
+
+def _same_venv(site: Site, before: Optional[str], release: Release) -> bool:
+    old = layout.read(site, before) if before is not None else None
+    return old is not None and old.venv == release.venv
+
+
+def _restart(order: Order, gently: bool) -> str:
+    """A master whose virtualenv stays gets new workers while it holds its socket; another one is started anew."""
+    program = order.program
+    state = program.state()
+    if not (gently and state.running):
+        program.restart()
+        return "restarted" if state.running else "started"
+    old = children(state.pid)
+    program.reload()
+    deadline = time.monotonic() + order.timeout
+    # As long as an old worker is there, a healthy answer may be the old code's.
+    while old & children(state.pid) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
+    return "reloaded"
+
+
+def _healthy(order: Order, name: str) -> str:
+    program, site = order.program, order.site
+
+    def dead() -> Optional[str]:
+        state = program.state()
+        return f"{program.name} is {state.state} {state.why}".strip() if state.dead else None
+
+    answer = health.wait(site, order.timeout, dead)
+    if not answer.healthy:
+        raise Failure(
+            f"Release {name} of {site.name} does not answer as it should",
+            where=f"http://{site.bind}{site.health_path}",
+            why=answer.why,
+            hint=f"look at its log below; `fab supervisor.tail --site={site.name}` shows more",
+            output=program.log_lines(),
+        )
+    return answer.why
+
+
+def _put_back(order: Order, failed: Release, steps: Steps) -> Result:
+    """Return to the last release that was seen serving; on a first release to nothing at all."""
+    site = order.site
+    safe = next((name for name in reversed(layout.history(site)) if name != failed.name), None)
+    try:
+        with steps.step("put back") as step:
+            layout.point(site, safe)
+            order.program.restart() if safe else order.program.stop()
+            answer = health.wait(site, order.timeout, lambda: None) if safe else None
+            layout.settle(site)
+            step.changed(f"{failed.name} -> {safe or 'nothing'}")
+    except Failure as failure:
+        return {"put_back": safe, "put_back_healthy": False, "put_back_why": failure.why or failure.what}
+    return {"put_back": safe, "put_back_healthy": answer is None or answer.healthy}
+
+
+def _entry(order: Order, release: Release, before: Optional[str], state: str, why: str) -> Dict[str, Any]:
+    return {
+        "action": "rollback" if order.back else "deploy",
+        "state": state,
+        "release": release.name,
+        "sha": release.sha,
+        "ref": release.ref,
+        "from": before,
+        "by": order.by,
+        **({"why": why} if why else {}),
+    }

@@ -1,0 +1,172 @@
+"""An argv list in, its output out: tools run as the site's user, in a clean environment, for a bounded time."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from configparser import ConfigParser, Error
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterable, List, Mapping, Optional
+from urllib.parse import urlsplit
+
+from release.account import Account
+from release.values import Failure, Site
+
+LAST_LINES = 25
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+SECRET_NAME = re.compile(r"SECRET|PASSW|TOKEN|KEY|DSN|CREDENTIAL|_URL$|^URL", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """How commands run for one site. hide: values that are cut out of whatever is shown of their output."""
+
+    account: Account
+    environment: Mapping[str, str]
+    hide: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, site: Site, account: Account) -> Tools:
+        """What a tool gets to see: no variable of the calling session but the proxies."""
+        environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(site.root),
+            "USER": account.name,
+            "LOGNAME": account.name,
+            "LANG": "C.UTF-8",
+            "XDG_CACHE_HOME": str(site.root / ".cache"),
+            **{name: os.environ[name] for name in PROXIES if name in os.environ},
+        }
+        if Path(CA_BUNDLE).exists():
+            environment["SSL_CERT_FILE"] = CA_BUNDLE
+        return cls(account, environment)
+
+    def run(
+        self,
+        argv: List[str],
+        *,
+        cwd: Path,
+        what: str,
+        env: Optional[Mapping[str, str]] = None,
+        timeout: Optional[float] = 1800,
+        hint: str = "",
+    ) -> str:
+        """Run one command and return what it printed (stdout). `what` is the failure's sentence. Raises Failure."""
+        process = self._start(argv, cwd, what, env)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            out, err = process.communicate()
+            raise self._failure(what, argv, out + err, f"it was stopped after {timeout:g} s", None, hint) from None
+        except BaseException:
+            _end(process)
+            raise
+        if process.returncode:
+            raise self._failure(what, argv, out + err, "", process.returncode, hint)
+        return out
+
+    def _start(self, argv: List[str], cwd: Path, what: str, env: Optional[Mapping[str, str]]) -> subprocess.Popen[str]:
+        try:
+            return subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env={**self.environment, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,  # so that a timeout ends the tool's own children too
+                **self.account.child(),
+            )
+        except OSError as error:
+            raise Failure(what, why=f"{argv[0]} does not start: {error.strerror}", command=shlex.join(argv)) from None
+
+    def _failure(self, what: str, argv: List[str], text: str, why: str, code: Optional[int], hint: str) -> Failure:
+        lines = self.last_lines(text)
+        why = why or (lines[-1].strip() if lines else f"exit code {code}")
+        return Failure(what, why=why, command=self.hidden(shlex.join(argv)), exit_code=code, output=lines, hint=hint)
+
+    def hidden(self, text: str) -> str:
+        for value in self.hide:
+            text = text.replace(value, "********")
+        return text
+
+    def last_lines(self, text: str) -> List[str]:
+        """The end of an output, without empty lines and without secrets."""
+        return [line.rstrip() for line in self.hidden(text).splitlines() if line.strip()][-LAST_LINES:]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()
+
+
+def with_site(tools: Tools, site: Site, venv: Path) -> Tools:
+    """Tools as the site itself runs: with its environment file and its virtualenv."""
+    variables = read_environment(site.root / "shared" / "env")
+    environment = {
+        **tools.environment,
+        "DJANGO_SETTINGS_MODULE": site.settings_module,
+        **variables,
+        "PATH": f"{venv / 'bin'}:{tools.environment['PATH']}",
+        "VIRTUAL_ENV": str(venv),
+    }
+    return Tools(tools.account, environment, secrets(variables))
+
+
+def read_environment(path: Path) -> Dict[str, str]:
+    """NAME='value' lines as a shell and systemd read them; no file, no variables."""
+    try:
+        words = shlex.split(path.read_text(encoding="utf-8"), comments=True)
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise Failure("The site's environment file can't be read", where=str(path), why=str(error)) from None
+    pairs = (word.partition("=") for word in words if "=" in word)
+    return {name: value for name, _, value in pairs}
+
+
+def secrets(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The values whose names say that nobody should read them, and the passwords inside URLs; longest first."""
+    found = {value for name, value in variables.items() if SECRET_NAME.search(name)}
+    found |= {urlsplit(value).password or "" for value in variables.values() if "://" in value}
+    return tuple(sorted((value for value in found if len(value) >= 6), key=len, reverse=True))
+
+
+def uv_environment(site: Site, more_indexes: Iterable[str] = ()) -> Dict[str, str]:
+    """uv's variables: pip's own index and certificates, which uv does not read by itself."""
+    pip = _pip_options(site.pip_conf)
+    words = {
+        "UV_DEFAULT_INDEX": pip.get("index-url", ""),
+        "UV_INDEX": " ".join([*pip.get("extra-index-url", "").split(), *more_indexes]),
+        "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
+        "UV_INSECURE_HOST": " ".join(pip.get("trusted-host", "").split()),
+        "SSL_CERT_FILE": pip.get("cert", ""),
+    }
+    return {
+        "UV_CACHE_DIR": str(site.root / ".cache" / "uv"),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        "UV_COMPILE_BYTECODE": "1",
+        "NO_COLOR": "1",
+        **{name: value for name, value in words.items() if value},
+    }
+
+
+def _pip_options(path: str) -> Dict[str, str]:
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read(path)
+    except Error as error:
+        raise Failure("pip's configuration can't be read", where=path, why=str(error)) from None
+    sections = [parser[name] for name in ("global", "install") if name in parser]
+    return {key: value for section in sections for key, value in section.items()}
