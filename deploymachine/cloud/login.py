@@ -1,0 +1,145 @@
+"""Settings in, a Connection that has a token out: credentials are found where every OpenStack user has them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deploymachine.cloud.lookup import suggestion
+from deploymachine.cloud.words import HINT_UNREACHABLE, address, explained, hint, status_of, words
+from deploymachine.errors import CloudError
+from deploymachine.settings import Settings
+
+if TYPE_CHECKING:
+    from openstack.config import OpenStackConfig
+    from openstack.config.cloud_region import CloudRegion
+    from openstack.connection import Connection
+
+LOGIN_TIMEOUT = 15.0  # seconds for one answer of Keystone: an address that swallows packets is named soon
+CALL_TIMEOUT = 90.0  # seconds for one answer of any other service
+PATIENCE: dict[str, Any] = {
+    "status_code_retries": 4,
+    "retriable_status_codes": [413, 429],
+}  # "too many requests" did nothing yet
+HINT_CREDENTIALS = (
+    "put a clouds.yaml beside settings.py or into ~/.config/openstack/ and name the cloud in OPENSTACK_CLOUD"
+    " (or OS_CLOUD), or source your provider's openrc file; on this machine alone `fab devcloud_up` makes a cloud"
+)
+
+
+def log_in(settings: Settings) -> Connection:
+    """Find the cloud the settings mean and log in to it. Raises CloudError."""
+    from openstack.connection import Connection
+
+    # Our errors say it all; without a handler Python would print the libraries' warnings as well.
+    for library in ("keystoneauth", "openstack"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
+    connection = Connection(config=_region(settings))
+    _authenticate(connection)
+    return connection
+
+
+def config_files(settings: Settings) -> list[str]:
+    """Where clouds.yaml is looked for, first wins: beside settings.py, then as the OpenStack tools do."""
+    from openstack.config import loader
+
+    return [str(settings.directory / "clouds.yaml"), *loader.CONFIG_FILES]
+
+
+def configuration(settings: Settings) -> OpenStackConfig:
+    """clouds.yaml, secure.yaml and OS_* as read. Raises CloudError when a file is not usable."""
+    from openstack.config import OpenStackConfig, loader
+
+    files = config_files(settings)
+    _check_yaml([os.environ.get("OS_CLIENT_CONFIG_FILE", ""), *files])
+    with explained("The clouds.yaml can't be used"):
+        return OpenStackConfig(
+            config_files=files, secure_files=[str(settings.directory / "secure.yaml"), *loader.SECURE_FILES]
+        )
+
+
+def _region(settings: Settings) -> CloudRegion:
+    config = configuration(settings)
+    name = settings.OPENSTACK_CLOUD or os.environ.get("OS_CLOUD")
+    known = [cloud for cloud in config.get_cloud_names() if cloud != "defaults"]
+    where = config.config_filename or f"no clouds.yaml in {settings.directory} or ~/.config/openstack"
+    _check_chosen(name, known, where)
+    with explained("The cloud's configuration can't be used", where):
+        return config.get_one(cloud=name, **PATIENCE)
+
+
+def _check_chosen(name: str | None, known: list[str], where: str) -> None:
+    if not known:
+        why = "there is neither a clouds.yaml nor any OS_* variable"
+        raise CloudError("There are no credentials for a cloud", where=where, why=why, hint=HINT_CREDENTIALS)
+    if name is None and len(known) > 1 and "envvars" not in known:
+        raise CloudError(
+            "Which cloud? The settings name none",
+            where=where,
+            why=f"the clouds there are: {', '.join(sorted(known))}",
+            hint="set OPENSTACK_CLOUD in settings.py, or OS_CLOUD",
+        )
+    if name is not None and name not in known:
+        raise CloudError(
+            f"There is no cloud {name!r}{suggestion(name, known)}",
+            where=where,
+            why=f"the clouds there are: {', '.join(sorted(known))}",
+            hint="OPENSTACK_CLOUD in settings.py (or OS_CLOUD) names one of them; `fab devcloud_up` makes 'devcloud'"
+            if name == "devcloud"
+            else "OPENSTACK_CLOUD in settings.py (or OS_CLOUD) names one of them",
+        )
+
+
+def _check_yaml(files: list[str]) -> None:
+    """The SDK skips a file it can't parse and then says that the cloud is unknown; say what is wrong instead."""
+    import yaml
+
+    path = next((file for file in files if file and Path(file).is_file()), None)
+    if path is None or path.endswith("json"):
+        return
+    try:
+        yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CloudError("The clouds.yaml can't be read", where=path, why=str(error)) from None
+
+
+def _authenticate(connection: Connection) -> None:
+    session = connection.session
+    auth_url = str(connection.config.config.get("auth", {}).get("auth_url", "") or "the cloud")
+    patient, session.timeout = session.timeout or CALL_TIMEOUT, LOGIN_TIMEOUT
+    try:
+        _get_token(connection, auth_url)
+    finally:
+        session.timeout = patient
+
+
+def _get_token(connection: Connection, auth_url: str) -> None:
+    import keystoneauth1.exceptions as refusals
+
+    where = f"{connection.config.name or 'cloud'} at {auth_url}"
+    try:
+        session = connection.session
+        if session.auth is None:
+            raise refusals.MissingAuthPlugin("no auth plugin is configured")
+        session.get_token()
+    except refusals.ClientException as error:
+        what = _login_failure(error)
+        raise CloudError(what, where=where, why=_login_words(error), hint=hint(error) or HINT_UNREACHABLE) from None
+
+
+def _login_failure(error: BaseException) -> str:
+    if status_of(error) == 401:
+        return "The cloud refuses these credentials"
+    if status_of(error) is not None:
+        return "The cloud's Keystone answers with an error"
+    if "SSL" in type(error).__name__:
+        return "The cloud's certificate is not trusted"
+    if "Connect" in type(error).__name__ or "Connection" in str(error) or "establish" in str(error):
+        return "The cloud can't be reached"
+    return "What answers at auth_url is no Keystone" if address(error) is None else "Logging in to the cloud failed"
+
+
+def _login_words(error: BaseException) -> str:
+    return words(error).replace("Attempting to parse version from URL.", "").strip()
