@@ -14,7 +14,7 @@ INHERIT = "controller"
 
 
 def ca_certificates(settings: Settings) -> dict[str, str]:
-    """File name -> PEM of every certificate that EXTRA_CA_CERTIFICATES names. A pattern may match nothing, a path may not."""
+    """File name -> PEM of what EXTRA_CA_CERTIFICATES names. A pattern may match nothing, a path may not."""
     found: dict[str, str] = {}
     for entry in settings.EXTRA_CA_CERTIFICATES:
         for path in _paths(entry, settings.directory):
@@ -27,7 +27,7 @@ def ca_certificates(settings: Settings) -> dict[str, str]:
 
 def _paths(entry: str, directory: Path) -> list[Path]:
     pattern = str(directory / Path(entry).expanduser())
-    paths = [Path(match) for match in sorted(glob.glob(pattern))]
+    paths = [Path(match) for match in sorted(glob.glob(pattern))]  # noqa: PTH207 (Path.glob wants no absolute pattern)
     if not paths and not glob.has_magic(pattern):
         raise SettingsError("EXTRA_CA_CERTIFICATES: no such file", where=pattern, hint="mend the path in settings.py")
     return paths

@@ -39,6 +39,17 @@ def _indented(text: str) -> str:
     return text.strip().replace("\n", "\n" + " " * 9)
 
 
+class SeveralErrors(DeployMachineError):  # noqa: N818 (it is more than one)
+    """More than one server failed: all of it, one after the other."""
+
+    def __init__(self, errors: Sequence[DeployMachineError]) -> None:
+        super().__init__(f"{len(errors)} servers failed")
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join([self.what, *(str(error) for error in self.errors)])
+
+
 class SettingsError(DeployMachineError):
     """settings.py, kokki-config.yaml or the secrets file says something that can't be used."""
 

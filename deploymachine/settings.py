@@ -19,7 +19,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 WsgiPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-Hostname = Annotated[str, StringConstraints(pattern=r"^(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+$")]
+Hostname = Annotated[
+    str, StringConstraints(pattern=r"^(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+$")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Server = tuple[Name, str]  # (name, flavor)
 
@@ -108,15 +110,16 @@ class Settings(Frozen):
     def _check_servers(self) -> None:
         names = [name for servers in self.OPENSTACK_SERVERS.values() for name, _ in servers]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"OPENSTACK_SERVERS: {', '.join(twice)} stands there twice; every server needs its own name")
+            raise ValueError(
+                f"OPENSTACK_SERVERS: {', '.join(twice)} stands there twice; every server needs its own name"
+            )
 
     def _check_sites(self) -> None:
         ports: dict[int, str] = {}
         for name, site in self.SITES.items():
             if site.database is not None and site.database not in self.DATABASES:
-                raise ValueError(
-                    f"SITES[{name!r}].database: {site.database!r} is not in DATABASES{_suggest(site.database, self.DATABASES)}"
-                )
+                close = _suggest(site.database, self.DATABASES)
+                raise ValueError(f"SITES[{name!r}].database: {site.database!r} is not in DATABASES{close}")
             if site.port in ports:
                 raise ValueError(f"SITES[{name!r}].port: {site.port} is the port of {ports[site.port]!r} already")
             ports[site.port] = name
@@ -154,14 +157,16 @@ def execute(path: Path) -> dict[str, Any]:
             f"There is no {path.name} here",
             where=str(path.parent.resolve()),
             why="deploymachine reads the deployment's servers and sites from it",
-            hint="`deploymachine init mysite` makes a directory with one, or copy settings.py.dist to settings.py and edit it",
+            hint="`deploymachine init mysite` makes a directory with one; in a checkout, copy settings.py.dist to settings.py",
         )
     try:
         return runpy.run_path(str(path))
     except SyntaxError as error:
         raise SettingsError(f"{path.name} is not valid Python", where=f"{path}:{error.lineno}", why=error.msg) from None
     except Exception as error:
-        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), "?")
+        line = next(
+            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), "?"
+        )
         raise SettingsError(f"{path.name} raised while it was read", where=f"{path}:{line}", why=repr(error)) from None
 
 
@@ -201,15 +206,20 @@ def _problem(detail: Any) -> str:
 
 def _path_text(loc: tuple[int | str, ...]) -> str:
     parts = [part for part in loc if part != "[key]"]
-    text = "".join(f"[{part!r}]" if index % 2 or isinstance(part, int) else f".{part}" for index, part in enumerate(parts))
+    text = "".join(
+        f"[{part!r}]" if index % 2 or isinstance(part, int) else f".{part}" for index, part in enumerate(parts)
+    )
     return text.removeprefix(".")
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: type[Frozen] = {"SITES": Site, "DATABASES": Database}.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
+    inner: dict[str, type[Frozen]] = {"SITES": Site, "DATABASES": Database}
+    model = inner.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
     return [key for key in model.model_fields if key != "directory"]
 
 
 def _suggest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1) or difflib.get_close_matches(word.upper(), list(known), n=1)
+    close = difflib.get_close_matches(word, list(known), n=1) or difflib.get_close_matches(
+        word.upper(), list(known), n=1
+    )
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -15,11 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deploymachine.inventory import Inventory, Server
-from deploymachine.secrets import Secrets
-from deploymachine.settings import Settings
+if TYPE_CHECKING:
+    from deploymachine.inventory import Inventory, Server
+    from deploymachine.secrets import Secrets
+    from deploymachine.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     found: dict[str, Any] = _module("_base").attributes(server, deployment)
     for part in parts(server.type):
         found.update(_module(part).attributes(server, deployment))
-    found["base.firewall_rules"] = [r for part in parts(server.type) for r in _module(part).firewall(server, deployment)]
+    found["base.firewall_rules"] = [
+        r for part in parts(server.type) for r in _module(part).firewall(server, deployment)
+    ]
     return found
 
 

@@ -20,7 +20,9 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
 
 def firewall(server: Server, deployment: Deployment) -> list[dict[str, Any]]:
     balancers = deployment.inventory.serving("loadbalancer")
-    return [r for name, site in deployment.settings.SITES.items() for r in open_to(balancers, site.port, f"site {name}")]
+    return [
+        r for name, site in deployment.settings.SITES.items() for r in open_to(balancers, site.port, f"site {name}")
+    ]
 
 
 def site_attributes(name: str, server: Server, deployment: Deployment) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def _database_url(database: str, site: str, deployment: Deployment) -> Secret:
         raise UsageError(
             f"The site {site} wants the database {database}, but no server holds databases",
             why="there is no server of type dbserver (or dbappbalancer)",
-            hint="name one in OPENSTACK_SERVERS, then `fab openstack_bootem`, `fab root provision`, `fab dbserver launch`",
+            hint="name one in OPENSTACK_SERVERS, then boot and provision it, `fab dbserver launch`",
         )
     owner = deployment.settings.DATABASES[database].owner
     password = quote(deployment.secrets.password(f"database-{owner}"), safe="")

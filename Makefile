@@ -1,0 +1,31 @@
+# Two commands do all their own set-up on a fresh Debian or Ubuntu machine: `make demo` and `make test`.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+BIN := .venv/bin
+
+.PHONY: help demo demo-down test lint unit devcloud setup clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## packages, virtualenv, Python libraries; everything below does it first
+	@$(SUDO) scripts/setup
+
+demo: setup ## from an empty directory to a Django site that answers, on machines made here
+	@$(SUDO) scripts/demo up
+
+demo-down: setup ## take the demo away: no process, mount, link, address or firewall rule stays
+	@$(SUDO) scripts/demo down
+
+test: setup lint ## lint, types, unit tests, and the main job on real machines
+	$(SUDO) $(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: setup ## the tests that take seconds and no root
+	$(BIN)/pytest tests/unit
+
+clean: ## remove what was built, not what was deployed
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

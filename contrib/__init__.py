@@ -1,0 +1,1 @@
+"""Tasks for every day, one file one namespace: `fab appnode system.run --command uptime`."""

@@ -1,0 +1,207 @@
+"""A request and the bundle in, over one connection and one command; a stream of events out, ending in a Result."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deploymachine.bundle import TARGET, Bundle, bundle
+from deploymachine.errors import ConvergeError
+from deploymachine.inventory import Server
+from deploymachine.secrets import Secret, on_the_wire
+from deploymachine.ssh import Connection, cut
+
+if TYPE_CHECKING:
+    import paramiko
+
+Event = dict[str, Any]
+MARK = "-- deploymachine --"
+# Skips everything up to the mark (a password that sudo did not ask for must go nowhere), then runs what follows.
+LOADER = f"""import sys
+b = sys.stdin.buffer
+for line in iter(b.readline, b""):
+    if line == b"{MARK}\\n":
+        exec(compile(b.read(int(b.readline())), "bootstrap", "exec"))
+"""
+NO_PYTHON = 127
+STDERR_LINES = 12
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run on a server ended.
+
+    state: ok, skipped, pending (a dry run that would change something) or failed. totals: resources per state.
+    result: what the command answered. error: what to show where it failed. note: a word on it for the report.
+    """
+
+    state: str
+    totals: dict[str, int] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+    error: ConvergeError | None = None
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.state != "failed"
+
+    @property
+    def changed(self) -> int:
+        return self.totals.get("changed", 0)
+
+
+def run(
+    connection: Connection,
+    request: Event,
+    show: Callable[[Server, Event], None],
+    *,
+    sudo_password: Secret | None = None,
+    cookbook_paths: tuple[Path, ...] = (),
+    attachment: bytes = b"",
+) -> Result:
+    """Carry out `request` on the server as root and show every event. sudo_password: None where we are root already.
+
+    Raises ConvergeError where the run could not begin (no python3, sudo refuses), ConnectError where it was cut.
+    """
+    load = bundle(cookbook_paths)
+    channel = connection.open(_command(sudo_password is not None))
+    try:
+        channel.sendall(_opening(load, request, attachment, sudo_password))
+        return _conclude(connection.server, channel, _events(connection.server, channel, load, attachment, show))
+    except OSError as error:
+        raise _never_began(connection.server, channel) or cut(connection.server, error) from None
+    finally:
+        channel.close()
+
+
+def _command(sudo: bool) -> str:
+    words = ["python3", "-I", "-S", "-c", LOADER]
+    return shlex.join(["sudo", "-k", "-S", "-p", "", "--", *words] if sudo else words)
+
+
+def _opening(load: Bundle, request: Event, attachment: bytes, sudo_password: Secret | None) -> bytes:
+    bootstrap = (TARGET / "bootstrap.py").read_bytes()
+    body = json.dumps(on_the_wire(request)).encode()
+    header = {"bundle": load.hash, "size": len(load.data), "request": len(body), "attachment": len(attachment)}
+    password = b"" if sudo_password is None else sudo_password.encode() + b"\n"
+    mark = f"{MARK}\n{len(bootstrap)}\n".encode()
+    return password + mark + bootstrap + json.dumps(header).encode() + b"\n" + body
+
+
+def _lines(channel: paramiko.Channel) -> Iterator[bytes]:
+    """The server's lines as they come. Paramiko's own file object reads in blocks and would hold them back."""
+    rest = b""
+    while data := channel.recv(1 << 16):
+        *whole, rest = (rest + data).split(b"\n")
+        yield from whole
+
+
+def _events(
+    server: Server, channel: paramiko.Channel, load: Bundle, attachment: bytes, show: Callable[[Server, Event], None]
+) -> list[Event]:
+    """Show every event and keep those that tell how it ended."""
+    telling: list[Event] = []
+    for line in _lines(channel):
+        event = _parsed(server, line)
+        if event["event"] in {"ready", "bundle-wanted"}:
+            channel.sendall((load.data if event["event"] == "bundle-wanted" else b"") + attachment)
+            channel.shutdown_write()
+            continue
+        show(server, event)
+        if event["event"] in {"failure", "run-done"} or event.get("state") == "failed":
+            telling.append(event)
+    return telling
+
+
+def _parsed(server: Server, line: bytes) -> Event:
+    try:
+        event = json.loads(line)
+        if isinstance(event, dict) and "event" in event:
+            return event
+    except ValueError:
+        pass
+    raise ConvergeError(
+        f"{server.name} answered something that is not an event",
+        where=server.where,
+        why=line[:200].decode(errors="replace"),
+        hint="a login script of the server may print to everybody who logs in: it must not where there is no terminal",
+    )
+
+
+def _conclude(server: Server, channel: paramiko.Channel, telling: list[Event]) -> Result:
+    done = next((event for event in telling if event["event"] == "run-done"), None)
+    failure = next((event for event in telling if event["event"] == "failure"), None)
+    failed = next((event for event in telling if event["event"] in {"resource-done", "step-done"}), None)
+    code = channel.recv_exit_status()
+    if done is None and failure is None:
+        raise _never_began(server, channel, code) or cut(server)
+    error = _error(server, failure, failed) if code == 1 or done is None else None
+    state = "failed" if error else str(done["state"] if done else "failed")
+    totals, result = (done.get("totals", {}), done.get("result", {})) if done else ({}, {})
+    return Result(state, totals, result, error)
+
+
+def _error(server: Server, failure: Event | None, failed: Event | None) -> ConvergeError:
+    if failure is not None:
+        source = failure.get("source_line") or ""
+        return ConvergeError(
+            f"{server.name}: {failure['what']}",
+            where=", ".join(part for part in (server.where, failure.get("where")) if part),
+            why=failure.get("why"),
+            hint=failure.get("hint"),
+            evidence=[*([source.strip()] if source else []), *failure.get("output", [])],
+        )
+    if failed is None:
+        return ConvergeError(f"The run on {server.name} failed and did not say why", where=server.where)
+    return _resource_error(server, failed)
+
+
+def _resource_error(server: Server, failed: Event) -> ConvergeError:
+    error = failed.get("error") or {}
+    what = f"{failed['type']}[{failed['name']}]" if "type" in failed else f"the step {failed['step']}"
+    command, code = error.get("command"), error.get("exit_code")
+    output = error.get("output") or []
+    return ConvergeError(
+        f"{server.name}: {what} failed",
+        where=", ".join(part for part in (server.where, failed.get("source")) if part),
+        why=error.get("message") or (f"exit code {code}" if code is not None else None),
+        hint=error.get("hint"),
+        evidence=[*([f"$ {command}"] if command else []), *output],
+    )
+
+
+def _never_began(server: Server, channel: paramiko.Channel, code: int | None = None) -> ConvergeError | None:
+    """The error for a command that ended before our program on the server said a word; None: it was cut."""
+    code = channel.recv_exit_status() if code is None and channel.exit_status_ready() else code
+    said = _stderr(channel)
+    if code in (None, -1):
+        return None
+    if code == NO_PYTHON:
+        return NoPythonError(
+            f"There is no python3 on {server.name}", where=server.where, hint="`fab root provision` installs it"
+        )
+    if any("try again" in line or "incorrect password" in line for line in said):
+        return ConvergeError(
+            f"sudo on {server.name} does not take the deploy user's password",
+            where=server.where,
+            why="the password in .deploymachine/secrets.json is not the server's",
+            hint="bring the secrets file that the server was provisioned with",
+        )
+    return ConvergeError(
+        f"The run on {server.name} ended early", where=server.where, why=f"exit code {code}", evidence=said
+    )
+
+
+class NoPythonError(ConvergeError):
+    """The server is so bare that it has no python3."""
+
+
+def _stderr(channel: paramiko.Channel) -> list[str]:
+    said = b""
+    while channel.recv_stderr_ready():
+        said += channel.recv_stderr(1 << 16)
+    return said.decode(errors="replace").splitlines()[-STDERR_LINES:]

@@ -1,0 +1,71 @@
+"""Servers in, their run lists cooked on all of them at once; each outcome is shown and returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from deploymachine.converge import Result, run
+from deploymachine.inventory import Server
+from deploymachine.report import Event, Report
+from deploymachine.runlist import RunList, run_list
+from deploymachine.secrets import Secret
+from deploymachine.servertypes import Deployment
+from deploymachine.ssh import Connection, connect, deploy_login, on_each, values
+
+
+def cook(
+    servers: Sequence[Server], deployment: Deployment, report: Report, *, dry_run: bool = False, phase: str = "cook"
+) -> list[Result]:
+    """Cook every server's run list as the deploy user through sudo. Raises what went wrong after all were tried.
+
+    All run lists are made before the first connection, so a mistake in the settings changes nothing anywhere.
+    """
+    lists = {server.name: run_list(server, deployment) for server in servers}
+
+    def one(server: Server) -> Result:
+        report.phase(server, phase)
+        with connect(server, deploy_login(deployment.settings), deployment.settings) as connection:
+            return apply(connection, lists[server.name], report, sudo_password(deployment), dry_run=dry_run)
+
+    return on_all(servers, report, one)
+
+
+def apply(
+    connection: Connection, wanted: RunList, report: Report, password: Secret | None, *, dry_run: bool = False
+) -> Result:
+    """Cook one run list over an open connection. Raises ConvergeError where it failed."""
+    request = wanted.request(dry_run=dry_run)
+    return checked(run(connection, request, report.event, sudo_password=password, cookbook_paths=wanted.cookbook_paths))
+
+
+def on_all(servers: Sequence[Server], report: Report, work: Callable[[Server], Result]) -> list[Result]:
+    """Do `work` for every server at once, a row in the report each. Raises what went wrong after all were tried."""
+
+    def one(server: Server) -> Result:
+        try:
+            result = work(server)
+        except BaseException:
+            report.end(server, "failed")
+            raise
+        report.end(server, result.state, result.note)
+        return result
+
+    report.expect(servers)
+    return values(on_each(servers, one))
+
+
+def ask(connection: Connection, request: Event, password: Secret | None) -> Event:
+    """Have the server do one small thing that is nothing to show; its answer."""
+    return checked(run(connection, request, lambda _server, _event: None, sudo_password=password)).result
+
+
+def checked(result: Result) -> Result:
+    """The result itself where it went well; raises its error where not."""
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+def sudo_password(deployment: Deployment) -> Secret:
+    """The deploy user's password, from the secrets file."""
+    return deployment.secrets.password("deploy-password")

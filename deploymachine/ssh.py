@@ -1,0 +1,289 @@
+"""The only maker of connections: pinned host keys, our keys only, and one function run on many servers at once."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors
+from deploymachine.hostkeys import HostKeys
+from deploymachine.inventory import Server
+from deploymachine.settings import Settings
+
+if TYPE_CHECKING:
+    import paramiko
+
+MOST_AT_ONCE = 32
+KEX_FIRST = (
+    "curve25519-sha256"  # costs 58 ms of CPU less than the post-quantum default and is safe for what travels here
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Login:
+    """As whom and where: root on 22 before provisioning, the deploy user on SSH_PORT after."""
+
+    user: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What one server's turn came to: a value, or the error that ended it."""
+
+    server: Server
+    value: T | None = None
+    error: DeployMachineError | None = None
+
+
+def root_login() -> Login:
+    return Login("root", 22)
+
+
+def deploy_login(settings: Settings) -> Login:
+    return Login(settings.DEPLOY_USERNAME, settings.SSH_PORT)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended: its exit code and what it said."""
+
+    code: int
+    output: str
+    errors: str
+
+
+class Connection:
+    """One authenticated connection to a server; a context manager."""
+
+    def __init__(self, server: Server, client: paramiko.SSHClient) -> None:
+        self.server = server
+        self._client = client
+        _open_connections.add(self)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, command: str) -> paramiko.Channel:
+        """Start `command` (a line for the login shell) on a channel of its own. Raises ConnectError."""
+        transport = self._client.get_transport()
+        if transport is None:
+            raise cut(self.server)
+        try:
+            channel = transport.open_session()
+            channel.exec_command(command)
+        except (EOFError, OSError, _ssh_exception()) as error:
+            raise cut(self.server, error) from None
+        return channel
+
+    def run(self, command: Sequence[str]) -> Completed:
+        """Run an argv list with nothing on its stdin and wait for its end. Raises ConnectError."""
+        channel = self.open(shlex.join(command))
+        channel.shutdown_write()
+        output, errors = (
+            stream.read().decode(errors="replace") for stream in (channel.makefile("rb"), channel.makefile_stderr("rb"))
+        )
+        return Completed(channel.recv_exit_status(), output, errors)
+
+    def close(self) -> None:
+        """End the connection; safe to call twice and from another thread."""
+        _open_connections.discard(self)
+        self._client.close()
+
+
+_open_connections: set[Connection] = set()
+
+
+def cut(server: Server, error: Exception | None = None) -> ConnectError:
+    """The error for a connection that ended before its work did."""
+    return ConnectError(
+        f"The connection to {server.name} was cut",
+        where=server.where,
+        why=str(error or "") or "the server or the network closed it",
+        hint="what had begun on the server ends there in good order; run the same command again to finish it",
+    )
+
+
+def connect(server: Server, login: Login, settings: Settings) -> Connection:
+    """Log in with a key of ours at a server whose host key is pinned. Raises ConnectError or HostKeyError."""
+    import paramiko
+
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    _pin(client, server, login, settings)
+    sock = _socket(server, login, settings)
+    try:
+        client.connect(
+            server.address,
+            port=login.port,
+            username=login.user,
+            sock=sock,
+            key_filename=_private_keys(settings),  # type: ignore[arg-type] # a list is as good
+            allow_agent=True,
+            look_for_keys=False,
+            banner_timeout=settings.SSH_CONNECT_TIMEOUT,
+            auth_timeout=settings.SSH_CONNECT_TIMEOUT,
+            transport_factory=_transport,  # type: ignore[arg-type] # its options pass through
+        )
+    except Exception as error:
+        client.close()
+        sock.close()
+        raise _refused(server, login, error) from None
+    return Connection(server, client)
+
+
+def _private_keys(settings: Settings) -> list[str]:
+    """The private halves at hand of the files that ADMIN_SSH_KEYS names; the rest is the agent's."""
+    named = (
+        settings.directory / Path(entry).expanduser() for entry in settings.ADMIN_SSH_KEYS if entry.endswith(".pub")
+    )
+    return [str(path.with_suffix("")) for path in named if path.with_suffix("").is_file()]
+
+
+def _transport(sock: socket.socket, **options: object) -> paramiko.Transport:
+    import paramiko
+
+    transport = paramiko.Transport(sock, **options)  # type: ignore[arg-type]
+    security = transport.get_security_options()
+    security.kex = [KEX_FIRST, *(name for name in security.kex if name != KEX_FIRST)]
+    return transport
+
+
+def _pin(client: paramiko.SSHClient, server: Server, login: Login, settings: Settings) -> None:
+    import paramiko
+
+    line = HostKeys(settings).get(server.address, login.port)
+    if line is None:
+        raise HostKeyError(
+            f"No host key is known for {server.name}",
+            where=f"{server.address} port {login.port}",
+            why="keys are pinned when deploymachine boots a server; an unknown one is never accepted on sight",
+            hint="run it where the server was booted, or bring that directory's .deploymachine/known_hosts here",
+        )
+    kind, data = line.split()[:2]
+    name = server.address if login.port == 22 else f"[{server.address}]:{login.port}"
+    client.get_host_keys().add(name, kind, paramiko.PKey.from_type_string(kind, _decoded(data)))
+
+
+def _decoded(data: str) -> bytes:
+    import base64
+
+    return base64.b64decode(data)
+
+
+def _socket(server: Server, login: Login, settings: Settings) -> socket.socket:
+    try:
+        sock = socket.create_connection((server.address, login.port), timeout=settings.SSH_CONNECT_TIMEOUT)
+    except OSError as error:
+        raise ConnectError(
+            f"{server.name} does not answer on port {login.port}",
+            where=f"{server.address} port {login.port}",
+            why=error.strerror or "no answer in time" if isinstance(error, TimeoutError) else str(error),
+            hint="`fab openstack_list` shows whether it runs; a security group or firewall may keep this machine out",
+        ) from None
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Nagle against delayed ACK costs 40 ms a message
+    return sock
+
+
+def _ssh_exception() -> type[Exception]:
+    import paramiko
+
+    return paramiko.SSHException
+
+
+def _refused(server: Server, login: Login, error: Exception) -> DeployMachineError:
+    import paramiko
+
+    where = f"{login.user}@{server.address} port {login.port}"
+    if isinstance(error, paramiko.BadHostKeyException):
+        return HostKeyError(
+            f"{server.name} shows another host key than the one that is pinned; it was not logged into",
+            where=where,
+            why=f"pinned {_fingerprint(error.expected_key)}, shown {_fingerprint(error.key)}:\n"
+            "the server was rebuilt, or somebody stands in between",
+            hint=f"if you know why it changed, `fab openstack_kill {server.name}` and boot it again,\n"
+            "or mend its lines in .deploymachine/known_hosts",
+        )
+    if isinstance(error, (paramiko.PasswordRequiredException,)):
+        return ConnectError(
+            "Your SSH key asks for a passphrase", where=where, hint="`ssh-add` it once, then run this again"
+        )
+    if isinstance(error, paramiko.AuthenticationException):
+        return ConnectError(
+            f"{server.name} does not let {login.user} in with your key",
+            where=where,
+            why=str(error),
+            hint="ADMIN_SSH_KEYS in settings.py must name the key you use (`ssh-add -L` lists those your agent holds)",
+        )
+    return ConnectError(f"{server.name} could not be logged into", where=where, why=str(error) or type(error).__name__)
+
+
+def _fingerprint(key: paramiko.PKey) -> str:
+    return f"{key.get_name()} {key.fingerprint}"
+
+
+def on_each(servers: Sequence[Server], fn: Callable[[Server], T]) -> list[Outcome[T]]:
+    """Run `fn` for every server at once and return every outcome, in the servers' order.
+
+    One server's failure stops nobody else. Ctrl-C closes all connections, waits for the threads and is raised again.
+    """
+    if not servers:
+        return []
+    with ThreadPoolExecutor(max_workers=min(len(servers), MOST_AT_ONCE)) as pool:
+        futures = [pool.submit(_outcome, server, fn) for server in servers]
+        try:
+            return [future.result() for future in futures]
+        except KeyboardInterrupt:
+            for future in futures:
+                future.cancel()
+            close_all()
+            raise
+
+
+def close_all() -> None:
+    """Close every open connection: runs on servers see it and stop in good order."""
+    for connection in list(_open_connections):
+        with contextlib.suppress(Exception):
+            connection.close()
+
+
+def _outcome(server: Server, fn: Callable[[Server], T]) -> Outcome[T]:
+    try:
+        return Outcome(server, fn(server))
+    except DeployMachineError as error:
+        return Outcome(server, error=error)
+    except Exception as error:
+        return Outcome(server, error=internal(error, server.where))
+
+
+def internal(error: Exception, where: str | None = None) -> DeployMachineError:
+    """A fault of our own, told like any other error."""
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return DeployMachineError(
+        "deploymachine itself failed",
+        where=where,
+        why=f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})",
+        hint="this is a bug of deploymachine: please report it with this text",
+    )
+
+
+def values(outcomes: Sequence[Outcome[T]]) -> list[T]:
+    """What every server's turn came to. Raises the one error, or all of them as SeveralErrors."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SeveralErrors(errors)
+    return [outcome.value for outcome in outcomes if outcome.value is not None]

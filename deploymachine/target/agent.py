@@ -1,0 +1,93 @@
+"""One request in, JSON events on stdout: what the server does is chosen by request["command"]."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from typing import Any, BinaryIO, Callable, Dict
+
+Event = Dict[str, Any]
+Emit = Callable[[Event], None]
+
+
+def run(request: Event, stdin: BinaryIO, attachment: int) -> int:
+    """Carry out one request; `attachment` more bytes on stdin are put into a file for it. Returns the exit code."""
+    # Whatever a recipe or a library prints goes to stderr: stdout holds events and nothing else.
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    emit = _emitter(events)
+    with tempfile.TemporaryDirectory(prefix="deploymachine-") as directory:
+        if attachment:
+            request["attachment"] = _spool(stdin, attachment, directory)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nothing that runs here may read what is left of stdin
+        return _dispatch(request, emit)
+
+
+def _dispatch(request: Event, emit: Emit) -> int:
+    command = request["command"]
+    started = time.monotonic()
+    try:
+        if command == "cook":
+            from kokki import runner
+
+            return runner.cook(request, emit)
+        if command == "release":
+            import release
+
+            return release.main(request, emit)
+        import guard
+
+        return guard.main(request, emit)
+    except (
+        Exception
+    ) as error:  # the last resort: a fault of ours is told as one event, not as a traceback on a terminal
+        import traceback
+
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        emit(
+            {
+                "event": "failure",
+                "what": f"deploymachine itself failed while it did {command!r}",
+                "where": f"{os.path.basename(last.filename)}:{last.lineno}",
+                "why": f"{type(error).__name__}: {error}",
+                "hint": "run it again; if it stays, this is a bug of deploymachine: report it with this text",
+            }
+        )
+        emit({"event": "run-done", "state": "failed", "totals": {}, "ms": _ms(started), "result": {}})
+        return 1
+
+
+def _ms(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 1)
+
+
+def _emitter(stream: Any) -> Emit:
+    from kokki import secrets
+
+    def hidden(value: Any) -> Any:
+        if isinstance(value, str):
+            return secrets.redact(value)
+        if isinstance(value, dict):
+            return {key: hidden(item) for key, item in value.items()}
+        return [hidden(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    def emit(event: Event) -> None:
+        stream.write(json.dumps(hidden(event), ensure_ascii=False) + "\n")
+        stream.flush()
+
+    return emit
+
+
+def _spool(stdin: BinaryIO, size: int, directory: str) -> str:
+    path = os.path.join(directory, "attachment")
+    with open(path, "wb") as file:
+        while size:
+            chunk = stdin.read(min(size, 1 << 20))
+            if not chunk:
+                sys.exit("the connection ended before everything was sent")
+            file.write(chunk)
+            size -= len(chunk)
+    return path

@@ -1,0 +1,101 @@
+"""The namespace that `fab --list` shows: deploymachine's tasks, one per server type and name, and the team's own."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import runpy
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from invoke import Collection, Context, Task
+
+from deploymachine import servertypes
+from deploymachine.inventory import Inventory, Server
+from deploymachine.tasks import _deployment, devcloud, openstack, servers
+from deploymachine.tasks._deployment import deployment
+from deploymachine.tasks._selection import Choose, select, selected
+from deploymachine.tasks._task import task
+
+__all__ = ["deployment", "namespace", "selected", "task"]
+
+LOCAL = "fab_local.py"
+
+
+def namespace(fabfile: str | Path) -> Collection:
+    """Every task there is for the deployment beside `fabfile`."""
+    directory = Path(fabfile).resolve().parent
+    _deployment.set_directory(directory)
+    found = Collection(auto_dash_names=False)
+    for one in _all_tasks(directory):
+        found.tasks[one.name] = one
+    for module in _contrib():
+        found.add_collection(Collection.from_module(module, auto_dash_names=False))
+    return found
+
+
+def _contrib() -> list[ModuleType]:
+    from deploymachine import contrib
+
+    names = [module.name for module in pkgutil.iter_modules(contrib.__path__)]
+    return [importlib.import_module(f"{contrib.__name__}.{name}") for name in names]
+
+
+def _all_tasks(directory: Path) -> list[Task[Any]]:
+    return [
+        *(one for module in (openstack, servers, devcloud) for one in _tasks(module)),
+        _selecting("everything", lambda inventory: inventory.servers, "Select every server."),
+        _selecting(
+            "root",
+            lambda inventory: inventory.servers,
+            "Select every server, to be worked on as root: `fab root provision`.",
+        ),
+        *(_selecting(kind, _of_type(kind), f"Select every {kind}.") for kind in servertypes.names()),
+        *(servers.kokki_of(kind, _of_type(kind)) for kind in servertypes.names()),
+        *(_selecting(f"server:{name}", _named(name), f"Select {name}.") for name in _names_in_settings(directory)),
+        *_own_tasks(directory),
+    ]
+
+
+def _tasks(module: ModuleType) -> list[Task[Any]]:
+    return [value for value in vars(module).values() if isinstance(value, Task)]
+
+
+def _selecting(name: str, choose: Choose, doc: str) -> Task[Any]:
+    def body(_: Context) -> None:
+        select(name, choose)
+
+    body.__doc__ = doc
+    return task(name=name)(body)  # type: ignore[no-any-return]
+
+
+def _of_type(kind: str) -> Choose:
+    return lambda inventory: inventory.of_type(kind)
+
+
+def _named(name: str) -> Choose:
+    def choose(inventory: Inventory) -> tuple[Server, ...]:
+        return (inventory.named(name),)
+
+    return choose
+
+
+def _names_in_settings(directory: Path) -> list[str]:
+    """The servers' names, read without checking anything: `fab --list` works with settings that don't."""
+    from deploymachine.errors import SettingsError
+    from deploymachine.settings import execute, settings_path
+
+    try:
+        named = execute(settings_path(directory)).get("OPENSTACK_SERVERS", {})
+        return [name for kind in named.values() for name, _ in kind]
+    except (SettingsError, AttributeError, TypeError, ValueError):
+        return []
+
+
+def _own_tasks(directory: Path) -> list[Task[Any]]:
+    """The team's own tasks, which may replace one of ours by taking its name."""
+    path = directory / LOCAL
+    if not path.is_file():
+        return []
+    return [value for value in runpy.run_path(str(path)).values() if isinstance(value, Task)]

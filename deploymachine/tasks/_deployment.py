@@ -1,0 +1,48 @@
+"""The deployment that the commands of this run are about: settings, cloud, inventory and secrets, each read once."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deploymachine.cloud import Cloud
+    from deploymachine.servertypes import Deployment
+    from deploymachine.settings import Settings
+
+_directory = Path()
+
+
+def set_directory(directory: Path) -> None:
+    """The directory of the fabfile, where settings.py lies."""
+    global _directory
+    _directory = directory
+    settings.cache_clear()
+    cloud.cache_clear()
+
+
+def directory() -> Path:
+    return _directory
+
+
+@cache
+def settings() -> Settings:
+    from deploymachine import settings as module
+
+    return module.load(_directory)
+
+
+@cache
+def cloud() -> Cloud:
+    from deploymachine.cloud import connect
+
+    return connect(settings())
+
+
+def deployment() -> Deployment:
+    """Settings, secrets, and the servers that the cloud has right now."""
+    from deploymachine.secrets import Secrets
+    from deploymachine.servertypes import Deployment
+
+    return Deployment(settings(), cloud().servers(), Secrets(settings().state / "secrets.json"))

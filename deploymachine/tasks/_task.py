@@ -1,0 +1,52 @@
+"""@task for this package: Invoke's, with every error shown as one clear message and exit code 1."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from invoke import Exit
+from invoke import task as invoke_task
+
+from deploymachine.errors import DeployMachineError
+
+INTERRUPTED = 130
+
+
+def task(*args: Any, **options: Any) -> Any:
+    """Use like Invoke's @task, with or without options."""
+    if len(args) == 1 and callable(args[0]) and not options:
+        return invoke_task(_told(args[0]))
+    return lambda body: invoke_task(*args, **options)(_told(body))
+
+
+def _told(body: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(body)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return body(*args, **kwargs)
+        except DeployMachineError as error:
+            raise Exit(_shown(str(error)), 1) from None
+        except KeyboardInterrupt:
+            raise Exit(
+                "Stopped. What had begun ends in good order: run the same command again to go on.", INTERRUPTED
+            ) from None
+        except (Exit, SystemExit):
+            raise
+        except Exception as error:
+            if os.environ.get("DEPLOYMACHINE_DEBUG"):
+                raise
+            from deploymachine.ssh import internal
+
+            raise Exit(_shown(str(internal(error))), 1) from None
+
+    return wrapper
+
+
+def _shown(text: str) -> str:
+    head, _, rest = text.partition("\n")
+    word = "\x1b[1;31merror:\x1b[0m" if sys.stderr.isatty() else "error:"
+    return f"{word} {head}" + (f"\n{rest}" if rest else "")

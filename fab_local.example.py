@@ -1,0 +1,11 @@
+"""Your own tasks: copy this file to fab_local.py. What it defines appears in `fab --list` and may replace a stock task."""
+
+from invoke import Context, task
+
+from deploymachine.contrib import system
+
+
+@task
+def uptime(_: Context) -> None:
+    """How long the selected servers have been up: `fab everything uptime`."""
+    system.on_selected(["uptime", "--pretty"])
