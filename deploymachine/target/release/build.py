@@ -26,7 +26,7 @@ def build(
             repository.fetch(site, tools, release, source, bundle)
             step.changed(f"{release.ref} {release.sha[:8]}".strip())
     there = layout.read(site, release.name)
-    if there is not None and there.sha == release.sha and virtualenv.complete(site.venvs / there.venv):
+    if there is not None and there.sha == release.sha and layout.has_venv(site, there):
         return {"release": vars(there), "changed": False}
     path = site.release(release.name)
     with ExitStack() as undo:

@@ -23,9 +23,7 @@ def manage(
     """Run one management command with the release's own code, virtualenv and environment."""
     project = site.project(name)
     if not (project / "manage.py").is_file():
-        raise Failure(
-            f"There is no manage.py in {_called(site.directory)} of the repository", hint=_elsewhere(site, name)
-        )
+        raise Failure(f"There is no manage.py {_called(site.directory)} of the repository", hint=_elsewhere(site, name))
     argv = [_python(site, name), "manage.py", *arguments]
     return tools.run(argv, cwd=project, what=what, hint=hint, timeout=timeout)
 
@@ -81,7 +79,7 @@ def _python(site: Site, name: str) -> str:
 
 
 def _called(directory: str) -> str:
-    return f"the directory {directory!r}" if directory else "the top"
+    return f"in the directory {directory!r}" if directory else "at the top"
 
 
 def _elsewhere(site: Site, name: str) -> str:

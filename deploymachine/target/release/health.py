@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - sockets import it when first used, and the site's user may not read our Python
 import http.client
 import re
 import time

@@ -22,6 +22,7 @@ from release.values import Failure, Release, Site
 
 REVISION = "REVISION"
 RELEASE = ".release"
+COMPLETE = ".complete"  # written last into a virtualenv
 
 
 def whole(site: Site) -> List[Release]:
@@ -48,6 +49,22 @@ def read(site: Site, name: str) -> Optional[Release]:
         return Release.read({**known, "name": name, "sha": sha})
     except (OSError, ValueError, Failure):
         return None
+
+
+def ready(site: Site, name: str) -> Release:
+    """The release of that name, which can be switched to. Raises Failure."""
+    release = read(site, name)
+    if release is None:
+        names = ", ".join(there.name for there in whole(site)) or "none"
+        raise Failure(f"There is no release {name!r} of {site.name} on this server", why=f"there are: {names}")
+    if not has_venv(site, release):
+        raise Failure(f"The virtualenv of release {name} is gone", hint="deploy its commit again")
+    return release
+
+
+def has_venv(site: Site, release: Release) -> bool:
+    """Whether the release's virtualenv stands, built to its end."""
+    return bool(release.venv) and (site.venvs / release.venv / COMPLETE).is_file()
 
 
 def finish(site: Site, release: Release) -> None:

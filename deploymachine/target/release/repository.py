@@ -70,7 +70,8 @@ def export(site: Site, tools: Tools, release: Release) -> None:
     what = f"Commit {release.sha[:8]} can't be written out"
     try:
         _git(site, tools, ["read-tree", release.sha], what=what, env=index)
-        _git(site, tools, ["checkout-index", "--all", "--force", f"--prefix={path}/"], what=what, env=index)
+        checkout = [f"--work-tree={path}", "checkout-index", "--all", "--force"]
+        _git(site, tools, checkout, what=what, env=index, cwd=path)
     finally:
         Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
 
@@ -116,6 +117,7 @@ def _git(
     what: str,
     hint: str = "",
     env: Optional[Mapping[str, str]] = None,
+    cwd: Optional[Path] = None,
 ) -> str:
     argv = ["git", f"--git-dir={site.repository}", *arguments]
-    return tools.run(argv, cwd=site.root, env={**GIT, **(env or {})}, what=what, hint=hint)
+    return tools.run(argv, cwd=cwd or site.root, env={**GIT, **(env or {})}, what=what, hint=hint)

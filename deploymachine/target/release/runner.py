@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Iterator, Mapping, Optional
 
-from release import django, state
+from release import django, layout, state
 from release.account import Account
 from release.build import build
 from release.steps import Emit, Steps
@@ -46,7 +46,7 @@ class Run:
 
     def migrate(self) -> Result:
         name = self._name()
-        inside = with_site(self.tools, self.site, self.site.release(name) / ".venv")
+        inside = with_site(self.tools, self.site, self.site.venvs / layout.ready(self.site, name).venv)
         with self.steps.step("migrate") as step:
             pending = django.pending_migrations(self.site, inside, name)
             step.detail = f"{len(pending)} pending: {', '.join(pending)}" if pending else "nothing pending"

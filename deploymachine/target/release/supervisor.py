@@ -69,7 +69,7 @@ class Program:
                 text += str(self._call(method, self.name, -8000, 0))
         return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
 
-    def _call(self, method: str, *arguments: object, tolerate: Optional[int] = None) -> Any:  # noqa: ANN401 - XML-RPC tells no types
+    def _call(self, method: str, *arguments: object, tolerate: Optional[int] = None) -> Any:
         with self.account.lifted():
             server = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(self.path))
             try:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
-from release import health, layout, virtualenv
+from release import health, layout
 from release.account import Account
 from release.steps import Steps
 from release.supervisor import Program, children
@@ -39,7 +39,7 @@ def serving(order: Order) -> bool:
 def switch(order: Order, name: str, steps: Steps) -> Result:
     """Make that release the live one. Raises Failure after the one before was put back; its result says so."""
     site = order.site
-    release = _whole(site, name)
+    release = layout.ready(site, name)
     before = layout.live(site)
     if before == name and serving(order):
         with steps.step("switch") as step:
@@ -65,16 +65,6 @@ def rollback(order: Order, to: Optional[str], steps: Steps) -> Result:
             f"There is no release of {order.site.name} to go back to", why="nothing else was live here before"
         )
     return switch(order, name, steps)
-
-
-def _whole(site: Site, name: str) -> Release:
-    release = layout.read(site, name)
-    if release is None:
-        names = ", ".join(there.name for there in layout.whole(site)) or "none"
-        raise Failure(f"There is no release {name!r} of {site.name} on this server", why=f"there are: {names}")
-    if not virtualenv.complete(site.venvs / release.venv):
-        raise Failure(f"The virtualenv of release {name} is gone", hint="deploy its commit again")
-    return release
 
 
 def _go(order: Order, release: Release, before: Optional[str], steps: Steps) -> None:

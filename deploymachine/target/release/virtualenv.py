@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Iterator, List, Optional, Set
 
-from release.layout import write
+from release.layout import COMPLETE, write
 from release.tools import Tools, uv_environment
 from release.values import Failure, Site
 
 EXTRA = ("gunicorn",)
-MARKER = ".complete"
 CANDIDATES = ("requirements.txt", "uv.lock", "pyproject.toml")
 INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(?P<path>\S.*?)\s*(?:\s#.*)?$")
 # A requirement that is a path is installed from the release itself, so it is as old as the release.
@@ -64,7 +63,7 @@ def python_version(site: Site, tools: Tools) -> str:
 
 def complete(path: Path) -> bool:
     """Whether the virtualenv was built to its end; a killed run's is not."""
-    return (path / MARKER).is_file()
+    return (path / COMPLETE).is_file()
 
 
 def build(site: Site, tools: Tools, requirements: Requirements, path: Path) -> None:
@@ -85,7 +84,7 @@ def build(site: Site, tools: Tools, requirements: Requirements, path: Path) -> N
             what=f"The requirements of {site.name} ({requirements.path.name}) can't be installed",
             hint="mend the requirements and deploy again; the old release goes on serving",
         )
-    write(path / MARKER, requirements.path.name + "\n")
+    write(path / COMPLETE, requirements.path.name + "\n")
 
 
 def _packages(site: Site, tools: Tools, requirements: Requirements, path: Path) -> Iterator[List[str]]:
