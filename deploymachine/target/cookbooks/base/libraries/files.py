@@ -1,0 +1,10 @@
+"""A directory of ours in, the files in it that nobody wants any more out."""
+
+import fnmatch
+import os
+
+
+def strangers(directory, pattern, wanted):
+    """Paths in `directory` that match `pattern` and whose names are not among `wanted`; [] where it does not exist."""
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    return [os.path.join(directory, name) for name in sorted(fnmatch.filter(names, pattern)) if name not in wanted]

@@ -1,0 +1,7 @@
+"""Everything a server has before it becomes something: names and packages first, then the way in, then the rest."""
+
+from kokki import *
+
+env.include_recipe("base.hosts", "base.packages", "base.pip", "base.access", "base.time", "base.locale")
+if not env.config.base.root_login:
+    env.include_recipe("base.close")

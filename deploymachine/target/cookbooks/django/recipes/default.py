@@ -1,0 +1,5 @@
+"""Everything the sites of this server need."""
+
+from kokki import *
+
+env.include_recipe("django.uv", "django.sites")

@@ -1,0 +1,46 @@
+"""Each site: its own user, the directories its releases live in, its environment, its program."""
+
+from kokki import *
+
+env.include_recipe("django.uv")
+supervisor, strangers = env.cookbooks.supervisor, env.cookbook("base").strangers
+
+Directory("/srv/sites", recursive=True, mode=0o755)
+for site in env.config.django.sites:
+    user, root, program = site["user"], site["root"], f"site-{site['name']}"
+    # HUP has gunicorn read everything anew, without a pause: see its configuration.
+    reload = Execute(
+        f"reload {program}",
+        command=f"supervisorctl signal HUP {program}",
+        action="nothing",
+        only_if=f"supervisorctl status {program}",
+    )
+    User(user, system=True, home=root, shell="/usr/sbin/nologin")
+    Directory(root, owner=user, group=user, mode=0o750)
+    for name in ("releases", "venvs", "repo.git", "shared", "shared/media", "shared/static", ".cache"):
+        Directory(f"{root}/{name}", owner=user, group=user, mode=0o750)
+    File(
+        f"{root}/shared/env",
+        content=env.cookbooks.django.environment_file(site["environment"]),
+        owner=user,
+        group=user,
+        mode=0o600,
+        notifies=[("run", reload)],
+    )
+    env.cookbooks.gunicorn.configuration(site, notifies=[("run", reload)])
+    File(
+        f"{root}/shared/run",
+        content=Template("django/run.j2", {"site": site}),
+        mode=0o755,
+        notifies=[("run", reload)],
+    )
+    supervisor.program(
+        program,
+        f"{root}/shared/run",
+        user,
+        exitcodes=75,  # there is no release yet: not a failure, and nothing to try again
+        stopwaitsecs=env.config.gunicorn.graceful_timeout + 5,
+    )
+
+programs = [f"site-{site['name']}.conf" for site in env.config.django.sites]
+supervisor.without_programs(strangers("/etc/supervisor/conf.d", "site-*.conf", programs))

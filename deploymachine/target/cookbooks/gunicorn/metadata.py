@@ -1,0 +1,13 @@
+"""The server of a site's own processes: its configuration; the program itself comes with the site's virtualenv."""
+
+__description__ = "gunicorn's configuration for each site"
+__config__ = {
+    "gunicorn.threads": {"description": "Requests that one worker answers at a time", "default": 4},
+    "gunicorn.worker_mb": {"description": "Memory a worker is reckoned to take, MiB", "default": 150},
+    "gunicorn.timeout": {"description": "Seconds after which a worker that hangs is replaced", "default": 60},
+    "gunicorn.graceful_timeout": {"description": "Seconds a leaving worker has for its requests", "default": 30},
+    "gunicorn.forwarded_allow_ips": {
+        "description": "Whose X-Forwarded-* is believed; the firewall lets in the loadbalancers alone",
+        "default": "*",
+    },
+}

@@ -1,0 +1,30 @@
+"""What this server's nginx and kernel can do."""
+
+import functools
+import os
+import re
+import subprocess
+
+
+@functools.lru_cache(maxsize=None)
+def version():
+    """nginx's version as a tuple; a high one where it is not installed yet."""
+    try:
+        told = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr
+    except (OSError, subprocess.CalledProcessError):
+        return (99,)
+    return tuple(int(number) for number in re.search(r"/([\d.]+)", told)[1].split("."))
+
+
+def http2():
+    """How HTTP/2 is said: as a directive of its own, or, before nginx 1.25.1, as a word of `listen`."""
+    new = version() >= (1, 25, 1)
+    return {"directive": "http2 on;" if new else "", "listen": "" if new else " http2"}
+
+
+def rejects_handshakes():
+    return version() >= (1, 19, 4)
+
+
+def has_ipv6():
+    return os.path.exists("/proc/net/if_inet6")

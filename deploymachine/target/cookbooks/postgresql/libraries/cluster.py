@@ -1,0 +1,35 @@
+"""Debian's cluster: which version it has, how much memory it may count on, how pg_hba.conf names a client."""
+
+import functools
+import ipaddress
+import os
+import re
+import subprocess
+
+from kokki import Fail
+
+
+@functools.lru_cache(maxsize=None)
+def version():
+    """The major version: of the cluster that is there, else of the package that Debian would install."""
+    there = [name for name in _listdir("/etc/postgresql") if os.path.isdir(f"/etc/postgresql/{name}/main")]
+    if there:
+        return max(there, key=lambda name: int(name.partition(".")[0]))
+    told = subprocess.run(["apt-cache", "show", "--no-all-versions", "postgresql"], capture_output=True, text=True).stdout
+    found = re.search(r"^Depends: .*?postgresql-(\d+)", told, re.MULTILINE)
+    if found is None:
+        raise Fail("apt knows no package postgresql", hint="its lists are empty or too old: run apt-get update")
+    return found[1]
+
+
+def memory_mb(env):
+    return env.config.postgresql.memory_mb or env.system.memory_mb
+
+
+def host(address):
+    """An address as pg_hba.conf wants it: with its network."""
+    return str(ipaddress.ip_network(address, strict=False))
+
+
+def _listdir(path):
+    return os.listdir(path) if os.path.isdir(path) else []

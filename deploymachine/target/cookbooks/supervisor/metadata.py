@@ -1,0 +1,7 @@
+"""What keeps long-running programs running, one file each."""
+
+__description__ = "supervisor, and a resource for each of its programs"
+__config__ = {
+    "supervisor.log_max_mb": {"description": "Size at which a program's log is turned over", "default": 10},
+    "supervisor.log_backups": {"description": "How many turned-over logs of a program are kept", "default": 5},
+}
