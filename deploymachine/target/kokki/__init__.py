@@ -1,0 +1,45 @@
+"""The recipe language: `from kokki import *` gives resources, sources and what cookbooks extend them with."""
+
+from __future__ import annotations
+
+from kokki.base import BooleanArgument, ForcedListArgument, Resource, ResourceArgument
+from kokki.environment import Cookbook, Environment, Kitchen
+from kokki.exceptions import Fail, InvalidArgument
+from kokki.providers import Provider, find_provider
+from kokki.resources.accounts import Group, User
+from kokki.resources.execute import Execute, Script
+from kokki.resources.files import Directory, File, Link
+from kokki.resources.package import Package
+from kokki.resources.service import Service
+from kokki.secrets import Secret
+from kokki.source import DownloadSource, Source, StaticFile, Template
+from kokki.system import System
+
+__all__ = [
+    "BooleanArgument",
+    "Cookbook",
+    "Directory",
+    "DownloadSource",
+    "Environment",
+    "Execute",
+    "Fail",
+    "File",
+    "ForcedListArgument",
+    "Group",
+    "InvalidArgument",
+    "Kitchen",
+    "Link",
+    "Package",
+    "Provider",
+    "Resource",
+    "ResourceArgument",
+    "Script",
+    "Secret",
+    "Service",
+    "Source",
+    "StaticFile",
+    "System",
+    "Template",
+    "User",
+    "find_provider",
+]

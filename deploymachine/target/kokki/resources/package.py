@@ -1,0 +1,166 @@
+"""Package: what apt shall have installed. All that need work go into one transaction, when the first of them runs."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any, Dict, List, Optional
+
+from kokki import apt, dpkg
+from kokki.base import BooleanArgument, ForcedListArgument, Resource, ResourceArgument
+from kokki.exceptions import Fail
+from kokki.providers import Provider
+
+__all__ = ["Package"]
+
+# What a package may need to be there before apt can find it; packages declared after it wait for it.
+SOURCES = tuple(f"/etc/apt/{name}" for name in ("sources.list", "keyrings", "trusted.gpg", "preferences", "auth.conf"))
+
+
+class Package(Resource):
+    """version: exact, or a pattern such as "16*".  recommends: also what it recommends (`kokki.apt.recommends`).
+
+    together: False keeps it out of the common transaction, for what must not come before an earlier resource.
+    """
+
+    action = ForcedListArgument(default="install")
+    package_name = ResourceArgument(default=lambda resource: resource.name)
+    location = ResourceArgument(default=lambda resource: resource.package_name)
+    version = ResourceArgument()
+    build_vars = ForcedListArgument(default=lambda _resource: [])
+    recommends = BooleanArgument(default=lambda resource: resource.env.config.kokki.apt.recommends)
+    together = BooleanArgument(default=True)
+
+    actions = [*Resource.actions, "install", "upgrade", "remove", "purge"]
+
+
+class AptProvider(Provider):
+    """On Debian and Ubuntu."""
+
+    tells_the_future = True
+
+    def action_install(self) -> None:
+        now = installed_version(self.resource)
+        wanted = self.resource.version or now or "latest"
+        if now is not None and fnmatchcase(now, str(wanted)):
+            wanted = now
+        told = _told(self.env).pop(self.resource, None)
+        if told is not None:  # came in with the common transaction
+            self.changes.append(told)
+            self.resource.updated()
+            return
+        self.converge({"version": now}, {"version": wanted}, lambda _changes: self._install())
+
+    def action_upgrade(self) -> None:
+        now = installed_version(self.resource)
+        name = self.resource.location
+        newest = self._newest(name)
+        if newest is None and now is None and self.env.dry_run:
+            newest = "latest"
+        self.converge({"version": now}, {"version": newest or now}, lambda _changes: self._install())
+
+    def action_remove(self) -> None:
+        self._remove(purge=False)
+
+    def action_purge(self) -> None:
+        self._remove(purge=True)
+
+    def describe(self, key: str, old: Any, new: Any) -> str:
+        if key == "configuration":
+            return "configuration purged"
+        if new is None:
+            return f"removed {old}"
+        return f"installed {new}" if old is None else f"version {old} -> {new}"
+
+    def _newest(self, name: str) -> Optional[str]:
+        if not self.env.dry_run and apt.index_age() > float(self.env.config.kokki.apt.max_age):
+            apt.refresh()
+        return apt.candidates([name]).get(name)
+
+    def _install(self) -> None:
+        group = [self.resource]
+        if self.resource.together:
+            group += [
+                other for other in _others(self.env, self.resource) if other.recommends == self.resource.recommends
+            ]
+        before = {resource: installed_version(resource) for resource in group}
+        unknown = set(apt.missing([str(resource.location) for resource in group], self.env.config.kokki.apt.max_age))
+        words = [_word(resource) for resource in group if resource is self.resource or resource.location not in unknown]
+        apt.install(words, recommends=bool(self.resource.recommends))
+        for resource in group:
+            self._tell(resource, before[resource])
+
+    def _tell(self, resource: Any, before: Optional[str]) -> None:
+        now = installed_version(resource)
+        if now is None or now == before:
+            return
+        text = self.describe("version", before, now)
+        if resource is self.resource:
+            self.changes[-1] = text
+        else:
+            _told(self.env)[resource] = text
+
+    def _remove(self, *, purge: bool) -> None:
+        name = str(self.resource.package_name)
+        state = dpkg.installed()
+        current = {"version": state.versions.get(name), "configuration": purge and name in state.configured}
+        desired: Dict[str, Any] = {"version": None, "configuration": False}
+        self.converge(current, desired, lambda _changes: apt.remove(name, purge=purge))
+
+
+def installed_version(resource: Any) -> Optional[str]:
+    """The version dpkg has; of a name that another package provides: "provided"."""
+    name = str(resource.package_name).split(":")[0]
+    state = dpkg.installed()
+    return state.versions.get(name, "provided" if name in state.provided else None)
+
+
+def _others(env: Any, first: Any) -> List[Any]:
+    """Packages declared after first that need work and wait for nothing in between."""
+    found = []
+    declared = env.resource_list
+    for resource in declared[declared.index(first) + 1 :]:
+        if _changes_sources(resource):
+            break
+        if _may_come_early(resource) and _needs_work(resource):
+            found.append(resource)
+    return found
+
+
+def _may_come_early(resource: Any) -> bool:
+    return (
+        isinstance(resource, Package)
+        and resource.together
+        and resource.action == ["install"]
+        and resource.not_if is None
+        and resource.only_if is None
+        and resource.provider is None
+    )
+
+
+def _needs_work(resource: Any) -> bool:
+    now = installed_version(resource)
+    return now is None or not fnmatchcase(now, str(resource.version or "*"))
+
+
+def _changes_sources(resource: Any) -> bool:
+    if type(resource).__name__ == "AptRepository" or str(getattr(resource, "path", "")).startswith(SOURCES):
+        return True
+    return "apt-" in str(getattr(resource, "command", "")) and resource.action != ["nothing"]
+
+
+def _told(env: Any) -> Dict[Any, str]:
+    """Packages that came in with another's transaction -> what to say of them when their turn comes."""
+    told: Dict[Any, str] = vars(env.runner).setdefault("packages_installed", {})
+    return told
+
+
+def _word(resource: Any) -> str:
+    version = resource.version
+    if version is None:
+        return str(resource.location)
+    if any(sign in str(version) for sign in "*?["):
+        known = apt.candidates([str(resource.location)]).get(str(resource.location), "")
+        if not fnmatchcase(known, str(version)):
+            raise Fail(f"apt would install {resource.location} {known or '(unknown)'}, which is not {version}")
+        version = known
+    return f"{resource.location}={version}"
