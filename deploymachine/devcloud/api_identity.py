@@ -1,0 +1,167 @@
+"""Keystone v3: password and token authentication, the catalogue, token checks and the one project."""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from datetime import datetime, timedelta, timezone
+
+from flask import Blueprint, Response, jsonify, request
+
+from deploymachine.devcloud.api import TOKEN_SECONDS, UNAUTHENTICATED, Cloud, Json, filtered, guard
+from deploymachine.devcloud.state import PROJECT, USER, Refused, builtin_id
+
+DOMAIN = {"id": "default", "name": "Default"}
+NAME = "devcloud"  # of the user, the project, the region and the entry in clouds.yaml
+SERVICES = {
+    "compute": ("nova", "/compute/v2.1"),
+    "identity": ("keystone", "/identity/v3/"),
+    "network": ("neutron", "/network"),
+    "image": ("glance", "/image"),
+}
+TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
+
+
+def blueprint(cloud: Cloud) -> Blueprint:
+    api = Blueprint("identity", __name__, url_prefix="/identity")
+    guard(api, cloud, "versions", "version", "authenticate")
+    base = f"{cloud.layout.url}/identity/v3/"
+
+    @api.errorhandler(Refused)
+    def refused(error: Refused) -> tuple[Response, int]:
+        body = {"code": error.status, "message": error.message, "title": TITLES.get(error.status, "Error")}
+        return jsonify(error=body), error.status
+
+    @api.get("/")
+    def versions() -> tuple[Response, int]:
+        return jsonify(versions={"values": [version_document(base)]}), 300
+
+    @api.get("/v3")
+    def version() -> Json:
+        return {"version": version_document(base)}
+
+    @api.post("/v3/auth/tokens")
+    def authenticate() -> tuple[Response, int, Json]:
+        method = check(cloud, request.get_json(silent=True) or {})
+        token = cloud.token()
+        return jsonify(token=token_body(cloud, token, method)), 201, {"X-Subject-Token": token}
+
+    @api.get("/v3/auth/tokens")
+    def validate() -> tuple[Response, int, Json]:
+        token = subject(cloud)
+        return jsonify(token=token_body(cloud, token, "password")), 200, {"X-Subject-Token": token}
+
+    @api.delete("/v3/auth/tokens")
+    def revoke() -> tuple[str, int]:
+        subject(cloud)
+        return "", 204
+
+    _project_routes(api, cloud, base)
+    return api
+
+
+def _project_routes(api: Blueprint, cloud: Cloud, base: str) -> None:
+    @api.get("/v3/auth/catalog")
+    def catalog() -> Json:
+        return {"catalog": catalogue(cloud), "links": {"self": f"{base}auth/catalog"}}
+
+    @api.get("/v3/projects")
+    @api.get("/v3/auth/projects")
+    @api.get(f"/v3/users/{USER}/projects")
+    def projects() -> Json:
+        links = {"next": None, "self": request.url, "previous": None}
+        return {"projects": filtered([project(base)]), "links": links}
+
+    @api.get("/v3/projects/<identity>")
+    def show_project(identity: str) -> Json:
+        if identity != PROJECT:
+            raise Refused(404, f"Could not find project: {identity}.")
+        return {"project": project(base)}
+
+
+def version_document(base: str) -> Json:
+    media = [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}]
+    links = [{"rel": "self", "href": base}]
+    return {
+        "id": "v3.14",
+        "status": "stable",
+        "updated": "2020-04-07T00:00:00Z",
+        "links": links,
+        "media-types": media,
+    }
+
+
+def check(cloud: Cloud, body: Json) -> str:
+    """The method that proved who asks, for the one project there is. Raises Refused in Keystone's words."""
+    identity = body.get("auth", {}).get("identity", {})
+    scope = body.get("auth", {}).get("scope", {})
+    project_asked = scope.get("project", {}) if isinstance(scope, dict) else {}
+    if project_asked and project_asked.get("id") != PROJECT and project_asked.get("name") != NAME:
+        raise Refused(401, UNAUTHENTICATED)
+    methods = identity.get("methods") or []
+    if "token" in methods and cloud.issued(identity.get("token", {}).get("id")) is not None:
+        return "token"
+    user = identity.get("password", {}).get("user", {})
+    known = user.get("id") == USER or user.get("name") == NAME
+    password = str(user.get("password", ""))
+    if "password" in methods and known and hmac.compare_digest(password.encode(), cloud.layout.password.encode()):
+        return "password"
+    raise Refused(401, UNAUTHENTICATED)
+
+
+def subject(cloud: Cloud) -> str:
+    token = request.headers.get("X-Subject-Token", "")
+    if cloud.issued(token) is None:
+        raise Refused(404, f"Could not find token: {token}.")
+    return token
+
+
+def token_body(cloud: Cloud, token: str, method: str) -> Json:
+    issued = datetime.fromtimestamp(cloud.issued(token) or 0, timezone.utc)
+    return {
+        "methods": [method],
+        "user": {"domain": DOMAIN, "id": USER, "name": NAME, "password_expires_at": None},
+        "audit_ids": [uuid.uuid4().hex[:22]],
+        "expires_at": f"{issued + timedelta(seconds=TOKEN_SECONDS):%Y-%m-%dT%H:%M:%S.000000Z}",
+        "issued_at": f"{issued:%Y-%m-%dT%H:%M:%S.000000Z}",
+        "project": {"domain": DOMAIN, "id": PROJECT, "name": NAME},
+        "is_domain": False,
+        "roles": [{"id": builtin_id("role", name).replace("-", ""), "name": name} for name in ("reader", "member")],
+        "catalog": catalogue(cloud),
+    }
+
+
+def catalogue(cloud: Cloud) -> list[Json]:
+    return [
+        {
+            "endpoints": [
+                {
+                    "id": builtin_id("endpoint", kind, interface).replace("-", ""),
+                    "interface": interface,
+                    "region_id": NAME,
+                    "region": NAME,
+                    "url": cloud.layout.url + path,
+                }
+                for interface in ("admin", "public", "internal")
+            ],
+            "id": builtin_id("service", kind).replace("-", ""),
+            "type": kind,
+            "name": name,
+        }
+        for kind, (name, path) in SERVICES.items()
+    ]
+
+
+def project(base: str) -> Json:
+    return {
+        "id": PROJECT,
+        "name": NAME,
+        "domain_id": DOMAIN["id"],
+        "description": "",
+        "enabled": True,
+        "parent_id": DOMAIN["id"],
+        "is_domain": False,
+        "tags": [],
+        "options": {},
+        "links": {"self": f"{base}projects/{PROJECT}"},
+    }

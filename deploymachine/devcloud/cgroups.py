@@ -1,0 +1,85 @@
+"""A name goes in; a cgroup of its own in every hierarchy comes out, and the end of everything that runs in it.
+
+Needed where systemd is not PID 1: there nspawn keeps the caller's cgroup, and machines sharing one would have their
+systemds fight over it.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+WITHOUT = {"cpuset"}  # version 1's refuses processes until CPUs are named, and we limit none
+
+
+def hierarchies(root: Path = ROOT) -> list[Path]:
+    """Mount points: one on a unified host, one per controller (and "unified") on a version 1 or hybrid one."""
+    if (root / "cgroup.controllers").exists():
+        return [root]
+    mounts = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink()]
+    return [path for path in mounts if (path / "cgroup.procs").exists() and path.name not in WITHOUT]
+
+
+def create(name: str, memory_mb: int) -> list[Path]:
+    """The files to write a process id into so that it, and all it starts, belongs to the machine."""
+    made = [path / name for path in hierarchies()]
+    for path in made:
+        path.mkdir(parents=True, exist_ok=True)
+        _limit_memory(path, memory_mb)
+    return [path / "cgroup.procs" for path in made]
+
+
+def memory_bytes(name: str) -> int | None:
+    """What the machine uses now, page cache included; None where it can't be told."""
+    for path in hierarchies():
+        for file in (path / name / "memory.usage_in_bytes", path / name / "memory.current"):
+            if file.exists():
+                return int(file.read_text())
+    return None
+
+
+def kill(name: str) -> None:
+    """Kill whatever runs in the cgroup and wait, at most 10 s, until it is gone."""
+    deadline = time.monotonic() + 10
+    while _populated(name) and time.monotonic() < deadline:
+        for path in hierarchies():
+            switch = path / name / "cgroup.kill"
+            if switch.exists():
+                switch.write_text("1")
+        time.sleep(0.02)
+
+
+def remove(name: str) -> None:
+    for path in hierarchies():
+        group = path / name
+        if group.exists():
+            for inner in sorted(group.rglob("*"), key=lambda one: len(one.parts), reverse=True):
+                _rmdir(inner)
+            _rmdir(group)
+
+
+def _limit_memory(path: Path, memory_mb: int) -> None:
+    for parent in (path.parent.parent, path.parent):
+        control = parent / "cgroup.subtree_control"
+        if control.exists() and "memory" in (parent / "cgroup.controllers").read_text().split():
+            control.write_text("+memory")
+    for limit in (path / "memory.limit_in_bytes", path / "memory.max"):
+        if limit.exists():
+            limit.write_text(str(memory_mb * 1024 * 1024))
+
+
+def _populated(name: str) -> bool:
+    return any(file.read_text().strip() for path in hierarchies() for file in (path / name).rglob("cgroup.procs"))
+
+
+def _rmdir(path: Path) -> None:
+    """Only directories can be removed here, and a dying process may hold one for some milliseconds."""
+    deadline = time.monotonic() + 5
+    while path.is_dir():
+        try:
+            path.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
