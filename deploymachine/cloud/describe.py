@@ -68,14 +68,13 @@ def addresses(by_network: Mapping[str, list[Mapping[str, Any]]], network: str | 
     A server that only has an address of a provider's public network has it as both.
     """
     ordered = sorted(by_network.items(), key=lambda item: (item[0] != network, item[0]))
-    every = sorted(
-        (entry for _, entries in ordered for entry in entries), key=lambda entry: int(entry.get("version", 4))
-    )
+    every = [entry for _, entries in ordered for entry in entries]
+    every = [entry for entry in every if entry.get("version", 4) == 4] or every
     fixed = [str(entry["addr"]) for entry in every if entry.get("OS-EXT-IPS:type", "fixed") == "fixed"]
     floating = [str(entry["addr"]) for entry in every if entry.get("OS-EXT-IPS:type") == "floating"]
+    inside = [address for address in fixed if _is_inside(address)]
     outside = [address for address in fixed if not _is_inside(address)]
-    private = next((address for address in fixed if _is_inside(address)), outside[0] if outside else "")
-    return private, next(iter([*floating, *outside]), "")
+    return next(iter([*inside, *outside]), ""), next(iter([*floating, *outside]), "")
 
 
 def _is_inside(address: str) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploymachine.cloud.lookup import suggestion
-from deploymachine.cloud.words import HINT_UNREACHABLE, address, explained, hint, status_of, words
+from deploymachine.cloud.words import HINT_TLS, HINT_UNREACHABLE, explained, hint, status_of, words
 from deploymachine.errors import CloudError
 from deploymachine.settings import Settings
 
@@ -23,6 +24,8 @@ PATIENCE: dict[str, Any] = {
     "status_code_retries": 4,
     "retriable_status_codes": [413, 429],
 }  # "too many requests" did nothing yet
+NO_KEYSTONE = "What answers at auth_url is no Keystone"
+HINT_URL = "auth_url in clouds.yaml (or OS_AUTH_URL) is Keystone's address and mostly ends in /v3"
 HINT_CREDENTIALS = (
     "put a clouds.yaml beside settings.py or into ~/.config/openstack/ and name the cloud in OPENSTACK_CLOUD"
     " (or OS_CLOUD), or source your provider's openrc file; on this machine alone `fab devcloud_up` makes a cloud"
@@ -36,6 +39,8 @@ def log_in(settings: Settings) -> Connection:
     # Our errors say it all; without a handler Python would print the libraries' warnings as well.
     for library in ("keystoneauth", "openstack"):
         logging.getLogger(library).addHandler(logging.NullHandler())
+    # Nor can a user do anything about what the SDK deprecates within itself.
+    warnings.filterwarnings("ignore", module=r"openstack\.")
     connection = Connection(config=_region(settings))
     _authenticate(connection)
     return connection
@@ -120,26 +125,33 @@ def _get_token(connection: Connection, auth_url: str) -> None:
 
     where = f"{connection.config.name or 'cloud'} at {auth_url}"
     try:
-        session = connection.session
-        if session.auth is None:
-            raise refusals.MissingAuthPlugin("no auth plugin is configured")
-        session.get_token()
+        if auth_url.startswith("http"):
+            _check_keystone(connection, auth_url, where)
+        connection.session.get_token()
     except refusals.ClientException as error:
-        what = _login_failure(error)
-        raise CloudError(what, where=where, why=_login_words(error), hint=hint(error) or HINT_UNREACHABLE) from None
+        what, todo = _login_failure(error)
+        why = words(error).replace("Attempting to parse version from URL.", "").strip()
+        raise CloudError(what, where=where, why=why, hint=todo) from None
 
 
-def _login_failure(error: BaseException) -> str:
-    if status_of(error) == 401:
-        return "The cloud refuses these credentials"
-    if status_of(error) is not None:
-        return "The cloud's Keystone answers with an error"
-    if "SSL" in type(error).__name__:
-        return "The cloud's certificate is not trusted"
-    if "Connect" in type(error).__name__ or "Connection" in str(error) or "establish" in str(error):
-        return "The cloud can't be reached"
-    return "What answers at auth_url is no Keystone" if address(error) is None else "Logging in to the cloud failed"
+def _check_keystone(connection: Connection, auth_url: str, where: str) -> None:
+    """Ask by hand once. Keystone says what it is to everybody; where the answer is 401, keystoneauth would want a token
+    for the call that gets the token, and wait for itself for ever."""
+    if connection.session.get(auth_url, authenticated=False, raise_exc=False).status_code == 401:
+        raise CloudError(
+            NO_KEYSTONE, where=where, why="it wants a token before it says what it is (HTTP 401)", hint=HINT_URL
+        )
 
 
-def _login_words(error: BaseException) -> str:
-    return words(error).replace("Attempting to parse version from URL.", "").strip()
+def _login_failure(error: BaseException) -> tuple[str, str]:
+    """What happened, and what to do about it."""
+    status, name = status_of(error), type(error).__name__
+    if status == 401:
+        return "The cloud refuses these credentials", hint(error) or ""
+    if status == 404 or (status is None and "Discovery" in name and "establish" not in str(error)):
+        return NO_KEYSTONE, HINT_URL
+    if status is not None:
+        return "The cloud's Keystone answers with an error", hint(error) or HINT_URL
+    if "SSL" in name or "SSL" in str(error):
+        return "The cloud's certificate is not trusted", HINT_TLS
+    return "The cloud can't be reached", HINT_UNREACHABLE

@@ -10,12 +10,13 @@ from deploymachine.errors import CloudError
 
 HINTS_BY_STATUS = {
     401: "check user, password and project (or the application credential) in clouds.yaml or OS_*",
-    403: "`openstack quota show` says what the project may use; a missing right is the cloud administrator's to give",
+    403: "this user may not do that in this project: the cloud's administrator gives the role",
     404: "`openstack catalog list` shows the addresses this cloud answers at",
     413: "the cloud asks for fewer calls: wait a minute and run the same command again",
     429: "the cloud asks for fewer calls: wait a minute and run the same command again",
 }
 HINT_SERVER_TROUBLE = "the trouble is on the cloud's side: run the same command again later, nothing is done twice"
+HINT_QUOTA = "`openstack quota show` says what the project may use: delete what is not needed, or ask for more"
 HINT_UNREACHABLE = "check auth_url, the network and any VPN; `curl -i AUTH_URL` should answer"
 HINT_TLS = "name the cloud's certificate authority as `cacert: FILE` in clouds.yaml (or OS_CACERT)"
 HINT_CONFIGURATION = "compare the cloud's entry with the clouds.yaml (or openrc) that your provider offers for download"
@@ -53,6 +54,8 @@ def hint(error: BaseException) -> str | None:
         return HINT_CATALOGUE
     if name in ("MissingRequiredOptions", "NoMatchingPlugin", "ConfigException"):
         return HINT_CONFIGURATION
+    if re.search(r"[Qq]uota exceeded|Maximum number of", words(error)):
+        return HINT_QUOTA
     if status is not None:
         return HINT_SERVER_TROUBLE if status >= 500 else HINTS_BY_STATUS.get(status)
     return HINT_UNREACHABLE if "Connect" in name or "Discovery" in name else None

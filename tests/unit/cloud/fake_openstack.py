@@ -1,0 +1,363 @@
+"""A small OpenStack spoken over real HTTP, in the shapes a real one answers; faults on request. For tests only."""
+
+import json
+import re
+import socket
+import threading
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+from deploymachine.settings import Settings
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUZ2bWwPMhlXzUTJ2i/a4dsQJUyNnBdYbvM2sAPMxkz admin"
+NOW = "2026-01-01T00:00:00Z"
+PROJECT = "f4aff2b2460148298202fdc894760c58"
+FLAVORS = {"m1.small": (2048, 1), "m1.medium": (4096, 2), "m1.large": (8192, 4)}
+
+
+class FakeOpenStack:
+    """Start with `with FakeOpenStack() as cloud`; `cloud.url` is its Keystone."""
+
+    def __init__(self):
+        self.services = {"compute": "/compute/v2.1", "image": "/image", "network": "/network"}
+        self.max_microversion = "2.104"
+        self.builds_for = 1  # how many times a server is looked at before it is ACTIVE
+        self.page = 1000
+        self.faults = []  # [(method, path pattern, status, body), ...]: each answers one request
+        self.drop_after = []  # [(method, path pattern), ...]: done, but the answer gets lost
+        self.build_errors = {}  # server name -> fault message
+        self.requests = []  # (method, path, body)
+        self.servers, self.floating, self.groups, self.rules = {}, {}, {}, {}
+        self.images = [image("debian-13"), image("debian-12"), image("ubuntu-24.04"), image("broken", status="queued")]
+        self.networks = [network("private"), network("public", external=True)]
+        self.flavors = {name: str(uuid.uuid4()) for name in FLAVORS}
+        self.lock = threading.RLock()
+
+    def __enter__(self):
+        handler = type("Bound", (Handler,), {"cloud": self})
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,))
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.http.shutdown()
+        self.thread.join()
+        self.http.server_close()
+
+    def calls(self, method, path):
+        return [body for m, p, body in self.requests if m == method and p.startswith(path)]
+
+    def catalog(self):
+        return [
+            {
+                "type": kind,
+                "name": kind,
+                "id": kind,
+                "endpoints": [
+                    {"id": kind, "interface": "public", "region": "here", "region_id": "here", "url": self.url + path}
+                ],
+            }
+            for kind, path in self.services.items()
+        ]
+
+    def add_server(self, name, metadata, status="ACTIVE", address=None, **more):
+        number = len(self.servers) + 5
+        server = {
+            "id": str(uuid.uuid4()),
+            "name": name,
+            "status": status,
+            "metadata": metadata,
+            "addresses": {"private": [fixed(address or f"127.77.0.{number}")]} if status == "ACTIVE" else {},
+            "image": {"id": self.images[0]["id"], "links": []},
+            "flavor_name": "m1.small",
+            "OS-EXT-STS:task_state": None,
+            "created": NOW,
+            "_looks": 0,
+            "_address": address or f"127.77.0.{number}",
+            **more,
+        }
+        self.servers[server["id"]] = server
+        return server
+
+
+def image(name, created=NOW, status="active"):
+    return {"id": str(uuid.uuid4()), "name": name, "status": status, "created_at": created, "visibility": "public"}
+
+
+def network(name, external=False):
+    found = {"id": str(uuid.uuid4()), "name": name, "router:external": external, "subnets": [str(uuid.uuid4())]}
+    return {**found, "admin_state_up": True, "shared": False, "project_id": PROJECT, "status": "ACTIVE"}
+
+
+def fixed(address):
+    return {"version": 4, "addr": address, "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": "fa:16:3e:00:00:01"}
+
+
+class Handler(BaseHTTPRequestHandler):
+    cloud: FakeOpenStack
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # one packet an answer
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        url = urlsplit(self.path)
+        with self.cloud.lock:
+            self.cloud.requests.append((self.command, self.path, body))
+            fault = self.fault()
+            status, payload, headers = fault or self.routed(url.path, parse_qs(url.query), body)
+        if self.take(self.cloud.drop_after):
+            self.close_connection = True
+            return
+        data = b"" if payload is None else json.dumps(payload).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the names BaseHTTPRequestHandler calls
+
+    def take(self, waiting):
+        for entry in waiting:
+            if entry[0] == self.command and re.match(entry[1], self.path):
+                waiting.remove(entry)
+                return entry
+        return None
+
+    def fault(self):
+        entry = self.take(self.cloud.faults)
+        return (entry[2], entry[3], {"Retry-After": "0"} if entry[2] == 429 else {}) if entry else None
+
+    def routed(self, path, query, body):
+        parts = path.strip("/").split("/")
+        if parts[0] == "v3":
+            return self.keystone(parts, body)
+        if self.headers.get("X-Auth-Token") != "token" and parts != ["compute", "v2.1"] and parts != ["image"]:
+            return 401, {"error": {"code": 401, "message": "The request you have made requires authentication."}}, {}
+        where = "_".join(part for part in parts[:3] if len(part) < 30).replace(".", "_").replace("-", "_")
+        found = getattr(self, f"{self.command.lower()}_{where}", None)
+        if found is None:
+            return 404, {"itemNotFound": {"code": 404, "message": "The resource could not be found."}}, {}
+        return (*found(parts[3:], query, body), {})
+
+    def keystone(self, parts, body):
+        if parts == ["v3"]:
+            version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{self.cloud.url}/v3/"}]}
+            return 200, {"version": version}, {}
+        if parts != ["v3", "auth", "tokens"]:
+            return (
+                404,
+                {"error": {"code": 404, "message": "The resource could not be found.", "title": "Not Found"}},
+                {},
+            )
+        if body["auth"]["identity"]["password"]["user"]["name"] != "demo":
+            message = "The request you have made requires authentication."
+            return 401, {"error": {"code": 401, "message": message, "title": "Unauthorized"}}, {}
+        user = {"id": "u", "name": "demo", "domain": {"id": "default", "name": "Default"}}
+        token = {"methods": ["password"], "user": user, "expires_at": "2099-01-01T00:00:00.000000Z", "issued_at": NOW}
+        token |= {"project": {"id": PROJECT, "name": "demo", "domain": {"id": "default", "name": "Default"}}}
+        return 201, {"token": token | {"roles": [], "catalog": self.cloud.catalog()}}, {"X-Subject-Token": "token"}
+
+    # compute
+
+    def get_compute_v2_1(self, *_):
+        links = [{"rel": "self", "href": f"{self.cloud.url}/compute/v2.1/"}]
+        version = {"id": "v2.1", "status": "CURRENT", "version": self.cloud.max_microversion, "min_version": "2.1"}
+        return 200, {"version": {**version, "links": links}}
+
+    def get_compute_v2_1_flavors(self, *_):
+        listed = [
+            {"id": self.cloud.flavors[name], "name": name, "ram": ram, "vcpus": cpus, "disk": 10}
+            for name, (ram, cpus) in FLAVORS.items()
+        ]
+        return 200, {"flavors": listed}
+
+    def get_compute_v2_1_servers(self, rest, query, _):
+        if rest == ["detail"]:
+            return 200, self.page_of_servers(query)
+        server = self.cloud.servers.get(rest[0])
+        if server is None:
+            return self.no_server(rest[0])
+        self.grow(server)
+        return 200, {"server": self.shown(server)}
+
+    def page_of_servers(self, query):
+        ids = list(self.cloud.servers)
+        start = ids.index(query["marker"][0]) + 1 if "marker" in query else 0
+        page = ids[start : start + self.cloud.page]
+        more = start + self.cloud.page < len(ids)
+        link = f"{self.cloud.url}/compute/v2.1/servers/detail?marker={page[-1]}" if more else ""
+        links = {"servers_links": [{"rel": "next", "href": link}]} if more else {}
+        return {"servers": [self.shown(self.cloud.servers[i]) for i in page], **links}
+
+    def post_compute_v2_1_servers(self, rest, _, body):
+        if rest:
+            return 200, {"output": "booting\nlogin:"}
+        asked = body["server"]
+        known = {i: name for name, i in self.cloud.flavors.items()}
+        server = self.cloud.add_server(asked["name"], asked["metadata"], status="BUILD", asked=asked)
+        server["flavor_name"] = known[asked["flavorRef"]]
+        return 202, {"server": {"id": server["id"], "links": [], "adminPass": "x"}}
+
+    def delete_compute_v2_1_servers(self, rest, *_):
+        server = self.cloud.servers.get(rest[0])
+        if server is None:
+            return self.no_server(rest[0])
+        server["OS-EXT-STS:task_state"] = "deleting"
+        return 204, None
+
+    def no_server(self, server_id):
+        return 404, {"itemNotFound": {"code": 404, "message": f"Instance {server_id} could not be found."}}
+
+    def grow(self, server):
+        server["_looks"] += 1
+        if server["OS-EXT-STS:task_state"] == "deleting":
+            self.cloud.servers.pop(server["id"])
+        elif server["status"] == "BUILD" and server["_looks"] > self.cloud.builds_for:
+            fault = self.cloud.build_errors.get(server["name"])
+            if fault:
+                server.update(status="ERROR", fault={"code": 500, "message": fault, "created": NOW})
+            else:
+                server.update(status="ACTIVE", addresses={"private": [fixed(server["_address"])]})
+
+    def shown(self, server):
+        asked = self.headers.get("OpenStack-API-Version", "compute 2.1").split()[-1]
+        name = server["flavor_name"]
+        ram, cpus = FLAVORS[name]
+        flavor = {"id": self.cloud.flavors[name], "links": []}
+        if int(asked.split(".")[1]) >= 47:
+            flavor = {"original_name": name, "ram": ram, "vcpus": cpus, "disk": 10, "ephemeral": 0, "swap": 0}
+        floating = [
+            ip["floating_ip_address"] for ip in self.cloud.floating.values() if ip["port_id"] == f"port-{server['id']}"
+        ]
+        entries = [{"version": 4, "addr": ip, "OS-EXT-IPS:type": "floating"} for ip in floating]
+        addresses = {net: [*listed, *entries] for net, listed in server["addresses"].items()}
+        hidden = ("_looks", "_address", "asked", "flavor_name")
+        return {**{k: v for k, v in server.items() if k not in hidden}, "flavor": flavor, "addresses": addresses}
+
+    # image
+
+    def get_image(self, *_):
+        return 300, {
+            "versions": [
+                {"id": "v2.9", "status": "CURRENT", "links": [{"rel": "self", "href": f"{self.cloud.url}/image/v2/"}]}
+            ]
+        }
+
+    def get_image_v2_images(self, _, query, __):
+        return 200, {"images": [i for i in self.cloud.images if query.get("name", [i["name"]]) == [i["name"]]]}
+
+    # network
+
+    def get_network_v2_0_networks(self, _, query, __):
+        wanted = query.get("router:external")
+        return 200, {
+            "networks": [n for n in self.cloud.networks if wanted is None or str(n["router:external"]) == wanted[0]]
+        }
+
+    def get_network_v2_0_ports(self, _, query, __):
+        server = query["device_id"][0]
+        return 200, {
+            "ports": [{"id": f"port-{server}", "device_id": server, "network_id": self.cloud.networks[0]["id"]}]
+        }
+
+    def get_network_v2_0_security_groups(self, _, query, __):
+        groups = [g for g in self.cloud.groups.values() if g["name"] == query["name"][0]]
+        for group in groups:
+            group["security_group_rules"] = [
+                r for r in self.cloud.rules.values() if r["security_group_id"] == group["id"]
+            ]
+        return 200, {"security_groups": groups}
+
+    def post_network_v2_0_security_groups(self, _, __, body):
+        group = {"id": str(uuid.uuid4()), "project_id": PROJECT, "created_at": NOW, **body["security_group"]}
+        self.cloud.groups[group["id"]] = {**group, "security_group_rules": []}
+        return 201, {"security_group": self.cloud.groups[group["id"]]}
+
+    def delete_network_v2_0_security_groups(self, rest, *_):
+        self.cloud.groups.pop(rest[0])
+        return 204, None
+
+    def post_network_v2_0_security_group_rules(self, _, __, body):
+        empty = dict.fromkeys(("protocol", "port_range_min", "port_range_max", "remote_group_id", "remote_ip_prefix"))
+        rule = {**empty, "id": str(uuid.uuid4()), **body["security_group_rule"]}
+        self.cloud.rules[rule["id"]] = rule
+        return 201, {"security_group_rule": rule}
+
+    def get_network_v2_0_floatingips(self, _, query, __):
+        wanted = query.get("description")
+        return 200, {
+            "floatingips": [f for f in self.cloud.floating.values() if wanted is None or f["description"] == wanted[0]]
+        }
+
+    def post_network_v2_0_floatingips(self, _, __, body):
+        address = f"127.88.0.{len(self.cloud.floating) + 1}"
+        found = {
+            "id": str(uuid.uuid4()),
+            "floating_ip_address": address,
+            "status": "DOWN",
+            "port_id": None,
+            **body["floatingip"],
+        }
+        self.cloud.floating[found["id"]] = found
+        return 201, {"floatingip": found}
+
+    def put_network_v2_0_floatingips(self, rest, _, body):
+        self.cloud.floating[rest[0]].update(body["floatingip"])
+        return 200, {"floatingip": self.cloud.floating[rest[0]]}
+
+    def delete_network_v2_0_floatingips(self, rest, *_):
+        self.cloud.floating.pop(rest[0])
+        return 204, None
+
+
+def greeting_server():
+    """A listener that greets as sshd does, on every loopback address. Returns (port, stop)."""
+    listener = socket.create_server(("0.0.0.0", 0))  # noqa: S104 - answers for each fake server's 127.x address
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(b"SSH-2.0-fake\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+
+    def stop():
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+    return listener.getsockname()[1], stop
+
+
+def make_settings(tmp_path, openstack, user="demo", **more):
+    auth = {"auth_url": openstack.url + "/v3", "username": user, "password": "right", "project_name": "demo"}
+    auth |= {"user_domain_name": "Default", "project_domain_name": "Default"}
+    site = tmp_path / "site"
+    site.mkdir(exist_ok=True)
+    (site / "clouds.yaml").write_text(yaml.safe_dump({"clouds": {"here": {"auth": auth, "region_name": "here"}}}))
+    values = {
+        "directory": site,
+        "DEPLOYMENT": "guestbook",
+        "OPENSTACK_CLOUD": "here",
+        "OPENSTACK_SERVERS": {"appnode": [("appnode1", "m1.small")], "dbserver": [("dbserver1", "m1.medium")]},
+        "OPENSTACK_BOOT_TIMEOUT": 10,
+        "ADMIN_SSH_KEYS": [KEY],
+    }
+    return Settings(**{**values, **more})
