@@ -2,7 +2,10 @@
 
 __description__ = "gunicorn's configuration for each site"
 __config__ = {
-    "gunicorn.threads": {"description": "Requests that one worker answers at a time", "default": 4},
+    "gunicorn.threads": {
+        "description": "Requests a worker answers at a time; with more than 1 some are lost at a reload (see the template)",
+        "default": 1,
+    },
     "gunicorn.worker_mb": {"description": "Memory a worker is reckoned to take, MiB", "default": 150},
     "gunicorn.timeout": {"description": "Seconds after which a worker that hangs is replaced", "default": 60},
     "gunicorn.graceful_timeout": {"description": "Seconds a leaving worker has for its requests", "default": 30},

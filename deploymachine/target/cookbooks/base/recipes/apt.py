@@ -10,14 +10,10 @@ File(
     action="create" if base.apt_proxy else "delete",
     content=Template("base/apt-proxy.j2"),
 )
-
-trust = Execute(
-    "update-ca-certificates",
-    action="nothing",
-    only_if="command -v update-ca-certificates",  # where it is missing, its package does this on arrival
-)
+Package("ca-certificates")
 Directory(AUTHORITIES, mode=0o755)
 for name, certificate in sorted(base.ca_certificates.items()):
-    File(f"{AUTHORITIES}/{name}", content=certificate, mode=0o644, notifies=[("run", trust, True)])
+    File(f"{AUTHORITIES}/{name}", content=certificate, mode=0o644)
 for path in env.cookbooks.base.strangers(AUTHORITIES, "*.crt", base.ca_certificates):
-    File(path, action="delete", notifies=[("run", trust, True)])
+    File(path, action="delete")
+Execute("update-ca-certificates", not_if=lambda: env.cookbooks.base.as_new_as("/etc/ssl/certs/ca-certificates.crt", AUTHORITIES))

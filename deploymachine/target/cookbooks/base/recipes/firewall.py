@@ -9,6 +9,6 @@ configuration = File(
     "/etc/nftables.conf",
     content=Template("base/nftables.conf.j2", {"rules": rules}),
     mode=0o600,
-    validate_command="nft -c -f %s",
+    validate="nft -c -f %s",
 )
 Service("nftables", action="start", enabled=True, subscribes=[("reload", configuration)])

@@ -4,5 +4,5 @@ from kokki import *
 
 env.include_recipe("base.apt")
 
-for package in ["ca-certificates", "nftables", "openssh-server", "sudo", *env.config.base.packages]:
+for package in ["nftables", "openssh-server", "sudo", *env.config.base.packages]:
     Package(package)

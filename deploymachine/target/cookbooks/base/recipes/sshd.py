@@ -16,6 +16,6 @@ File(
     "/etc/ssh/sshd_config.d/10-deploymachine.conf",
     content=Template("base/sshd.conf.j2"),
     mode=0o600,
-    validate_command="sshd -t -f %s",
+    validate="sshd -t -f %s",
     notifies=[("reload", sshd)],
 )

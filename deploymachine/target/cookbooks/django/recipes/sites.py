@@ -11,9 +11,8 @@ for site in env.config.django.sites:
     # HUP has gunicorn read everything anew, without a pause: see its configuration.
     reload = Execute(
         f"reload {program}",
-        command=f"supervisorctl signal HUP {program}",
+        command=f"! supervisorctl status {program} || supervisorctl signal HUP {program}",
         action="nothing",
-        only_if=f"supervisorctl status {program}",
     )
     User(user, system=True, home=root, shell="/usr/sbin/nologin")
     Directory(root, owner=user, group=user, mode=0o750)

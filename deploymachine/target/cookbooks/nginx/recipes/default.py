@@ -2,26 +2,21 @@
 
 from kokki import *
 
-nginx = env.cookbooks.nginx
+declared = len(env.resource_list)
 
 Package("nginx")
-service = Service("nginx", action="start", enabled=True, reload_command="nginx -t -q && systemctl reload nginx")
-reload = ("reload", service)
-
 Directory("/etc/nginx/tls", mode=0o700)
 Directory("/var/cache/nginx", owner="www-data", group="root", mode=0o700)
 Directory("/usr/share/deploymachine/nginx", recursive=True, mode=0o755)
-File(
-    "/usr/share/deploymachine/nginx/unavailable.html",
-    content=StaticFile("nginx/unavailable.html"),
-    mode=0o644,
-)
-File(
-    "/etc/nginx/nginx.conf",
-    content=Template("nginx/nginx.conf.j2", {"nginx": nginx}),
-    mode=0o644,
-    notifies=[reload],
-)
-File("/etc/nginx/sites-enabled/default", action="delete", notifies=[reload])
-
+File("/usr/share/deploymachine/nginx/unavailable.html", content=StaticFile("nginx/unavailable.html"), mode=0o644)
+File("/etc/nginx/nginx.conf", content=Template("nginx/nginx.conf.j2", {"nginx": env.cookbooks.nginx}), mode=0o644)
+File("/etc/nginx/sites-enabled/default", action="delete")
 env.include_recipe("nginx.sites")
+
+Service(
+    "nginx",
+    action="start",
+    enabled=True,
+    reload_command="nginx -t -q && systemctl reload nginx",
+    subscribes=[("reload", resource) for resource in env.resource_list[declared:]],
+)

@@ -3,7 +3,6 @@
 from kokki import *
 
 config, nginx, strangers = env.config.nginx, env.cookbooks.nginx, env.cookbook("base").strangers
-reload = ("reload", env.resources["Service"]["nginx"])
 names = [site["name"] for site in config.sites]
 has_default = any(site.get("default") for site in config.sites)
 UNKNOWN = "_"  # what answers names that no site has
@@ -11,8 +10,8 @@ UNKNOWN = "_"  # what answers names that no site has
 
 def enable(name, template, **variables):
     content = Template(f"nginx/{template}.conf.j2", {"nginx": nginx, **variables})
-    File(f"/etc/nginx/sites-available/site-{name}.conf", content=content, mode=0o644, notifies=[reload])
-    Link(f"/etc/nginx/sites-enabled/site-{name}.conf", to=f"../sites-available/site-{name}.conf", notifies=[reload])
+    File(f"/etc/nginx/sites-available/site-{name}.conf", content=content, mode=0o644)
+    Link(f"/etc/nginx/sites-enabled/site-{name}.conf", to=f"../sites-available/site-{name}.conf")
 
 
 for site in config.sites:
@@ -20,8 +19,8 @@ for site in config.sites:
     if name not in config.certificates:
         raise Fail(f"nginx.certificates has none for the site {name}")
     pair = config.certificates[name]
-    File(f"/etc/nginx/tls/{name}.crt", content=pair["certificate"], mode=0o644, notifies=[reload])
-    File(f"/etc/nginx/tls/{name}.key", content=pair["key"], mode=0o600, notifies=[reload])
+    File(f"/etc/nginx/tls/{name}.crt", content=pair["certificate"], mode=0o644)
+    File(f"/etc/nginx/tls/{name}.key", content=pair["key"], mode=0o600)
     enable(name, "site", site=site)
 
 if not has_default:
@@ -35,4 +34,4 @@ gone = [
     *strangers("/etc/nginx/tls", "*.key", [f"{name}.key" for name in names]),
 ]
 for path in gone:
-    File(path, action="delete", notifies=[reload])
+    File(path, action="delete")
