@@ -106,7 +106,7 @@ class Resource:
         for base in reversed(cls.__mro__):
             cls._arguments.update({k: v for k, v in vars(base).items() if isinstance(v, ResourceArgument)})
 
-    def __new__(cls, name: str, env: Any = None, provider: Any = None, **_arguments: Any) -> Any:
+    def __new__(cls, name: str, env: Any = None, **_arguments: Any) -> Any:
         env = env or _current_environment()
         known = env.resources.setdefault(cls.__name__, {})
         if name in known:

@@ -16,7 +16,7 @@ class AttributeDictionary(dict):  # type: ignore[type-arg]
 
     __slots__ = ("_path",)
 
-    def __init__(self, values: Mapping[str, Any] = {}, path: str = "") -> None:  # noqa: B006 - only read
+    def __init__(self, values: Mapping[str, Any] = {}, path: str = "") -> None:  # only read
         super().__init__()
         object.__setattr__(self, "_path", path)
         for key, value in values.items():

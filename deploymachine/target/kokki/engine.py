@@ -56,7 +56,7 @@ class Run:
         outcome = Outcome(resource, self.env.dry_run)
         try:
             self._act(resource, actions, guarded, outcome)
-        except Exception as error:  # noqa: BLE001 - whatever a provider or a guard raises is this resource's failure
+        except Exception as error:  # whatever a provider or a guard raises is this resource's failure
             outcome.error = _as_fail(error)
         changed, resource.is_updated = resource.is_updated, resource.is_updated or updated_before
         self.changes += changed
@@ -87,14 +87,19 @@ class Run:
             self.delayed[action, resource] = self.changes
 
     def _act(self, resource: Any, actions: Sequence[str], guarded: bool, outcome: Outcome) -> None:
+        make = find_provider(self.env, type(resource).__name__, resource.provider)
+        if list(actions) == ["nothing"] and make.action_nothing is Provider.action_nothing:
+            return  # it waits to be notified: its guards are asked then
         if guarded and self._decided_later(resource):
             outcome.unknown = "its guard looks at what earlier resources would change; would be decided then"
             return
         if guarded and not _wanted(resource):
             outcome.skipped = True
             return
-        provider = find_provider(self.env, type(resource).__name__, resource.provider)(resource)
-        outcome.provider = provider
+        outcome.provider = make(resource)
+        self._call(outcome.provider, actions, outcome)
+
+    def _call(self, provider: Any, actions: Sequence[str], outcome: Outcome) -> None:
         for action in actions:
             method = getattr(provider, f"action_{action}", None)
             if method is None:
@@ -120,6 +125,7 @@ class Run:
         event.update(changes=outcome.changes, diff=outcome.diff, ms=round(milliseconds, 2))
         if outcome.error is not None:
             event["error"] = outcome.error.as_event()
+            outcome.error.told = True
             if resource.ignore_failures:
                 event["ignored"] = True
         self.emit(event)
@@ -144,7 +150,7 @@ class Run:
         try:
             for action, target in self._in_order(resource.subscriptions["immediate"]):
                 self._tell_notification(resource, action, target, "immediate")
-                self.perform(target, [action])
+                self.perform(target, [action], guarded=True)
         finally:
             self._chain.pop()
 
@@ -173,7 +179,7 @@ class Run:
             outcome.skipped = True
             self._tell(resource, [action], outcome, 0)
         else:
-            self.perform(resource, [action])
+            self.perform(resource, [action], guarded=True)
 
     def _remember(self) -> None:
         if self.pending is not None and not self.env.dry_run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import Any, Callable, ClassVar, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable, ClassVar, Dict, Iterator, List, Set, Tuple
 
 from kokki.config import AttributeDictionary, assign
 from kokki.cookbook import SHORT_NAMES, Cookbook
@@ -36,7 +36,7 @@ class Environment:
         from kokki.engine import Run
         from kokki.paths import state_path
 
-        now = datetime.now()  # noqa: DTZ005 - recipes print it as the server's own time
+        now = datetime.now()  # recipes print it as the server's own time
         self.system = System.get_instance()
         self.config = AttributeDictionary()
         self.resources: Dict[str, Dict[str, Any]] = {}

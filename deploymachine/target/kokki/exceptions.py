@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Dict, List, Optional
 
 
-class Fail(Exception):
+class Fail(Exception):  # noqa: N818 - the name recipes know it by
     """A resource, recipe or setting can't be right.
 
     command, exit_code, output (last lines): evidence of a process that failed.  hint: what to do about it.
@@ -27,6 +27,7 @@ class Fail(Exception):
         self.exit_code = exit_code
         self.output: List[str] = list(output)
         self.hint = hint
+        self.told = False  # whether an event has told the user already
 
     def as_event(self) -> Dict[str, Any]:
         found = {"message": self.message, "command": self.command, "exit_code": self.exit_code, "output": self.output}

@@ -32,7 +32,7 @@ def place(error: BaseException) -> Optional[Place]:
     return _place(*found) if found is not None else None
 
 
-def failure(error: BaseException, env: Any = None) -> Dict[str, Any]:
+def failure(error: BaseException) -> Dict[str, Any]:
     """The `failure` event of an error that ends a run."""
     found = place(error)
     event: Dict[str, Any] = {"event": "failure", "what": _what(error), "why": "", "hint": _hint(error)}

@@ -40,9 +40,10 @@ def _acquire(descriptor: int, wait: float, waiting: Callable[[str], None]) -> No
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
         except BlockingIOError:
             holder = _holder(descriptor)
+        else:
+            return
         if time.monotonic() >= until:
             raise Held(f"another run is under way: {holder}", hint="wait for it to end, then try again")
         if not told:

@@ -70,8 +70,7 @@ def run(
             raise Fail(f"{argv[0]} can't be run: {error.strerror}", command=shown(argv)) from None
         _finish(process, stdin, timeout)
         output.seek(0)
-        completed = Completed(argv, process.returncode, output.read().decode("utf-8", "replace"))
-    return completed
+        return Completed(argv, process.returncode, output.read().decode("utf-8", "replace"))
 
 
 def check(argv: Sequence[str], what: str, **options: Any) -> Completed:

@@ -10,7 +10,6 @@ from typing import Any, Callable, Dict, Iterator, Mapping
 
 from kokki import apt
 from kokki.environment import Kitchen
-from kokki.exceptions import Fail, Stopped
 from kokki.lock import only_one
 from kokki.paths import lock_path, state_path
 from kokki.pending import Pending
@@ -35,8 +34,8 @@ def cook(request: Mapping[str, Any], emit: Emit) -> int:
             outlet(_begun(kitchen, request))
             _run(kitchen)
         state = "pending" if _wants_changes(kitchen) else "ok"
-    except Exception as error:  # noqa: BLE001 - the user is told what happened, never shown a traceback
-        if not _told_already(kitchen, error):
+    except Exception as error:  # the user is told what happened, never shown a traceback
+        if not getattr(error, "told", False):
             from kokki.explain import failure
 
             outlet(redact(failure(error)))
@@ -111,8 +110,3 @@ def _run(kitchen: Kitchen) -> None:
 def _wants_changes(kitchen: Kitchen) -> bool:
     totals = kitchen.runner.totals
     return kitchen.dry_run and bool(totals["would-change"] or totals["unknown"])
-
-
-def _told_already(kitchen: Kitchen, error: Exception) -> bool:
-    """A failed resource's error went out with its resource-done event."""
-    return isinstance(error, Fail) and not isinstance(error, Stopped) and kitchen.runner.totals["failed"] > 0

@@ -70,7 +70,7 @@ class System:
 
         try:
             return process.run(["locale", "-a"]).output.split()
-        except Exception:  # noqa: BLE001 - a system without the command has the two that C has built in
+        except Exception:  # a system without the command has the two that C has built in
             return ["C", "POSIX"]
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence
+from typing import Dict, Sequence
 
 from kokki import process
 from kokki.exceptions import Fail
@@ -31,7 +31,7 @@ def show(units: Sequence[str]) -> Dict[str, Unit]:
         raise Fail(
             f"systemctl show told of {len(blocks)} units instead of {len(asked)}", output=output.splitlines()[-20:]
         )
-    return dict(zip(asked, blocks))
+    return dict(zip(asked, blocks))  # noqa: B905 - as long as each other, and Python 3.9 has no `strict`
 
 
 def is_up(unit: Unit) -> bool:
@@ -67,5 +67,5 @@ def _with_journal(error: Fail, unit: str) -> Fail:
 
 
 def _properties(block: str) -> Unit:
-    pairs: List[List[str]] = [line.split("=", 1) for line in block.splitlines() if "=" in line]
-    return {key: value for key, value in pairs}
+    pairs = (line.partition("=") for line in block.splitlines())
+    return {key: value for key, equals, value in pairs if equals}

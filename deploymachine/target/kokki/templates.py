@@ -19,7 +19,7 @@ class _Loader(jinja2.BaseLoader):
     def __init__(self, env: Any) -> None:
         self.env = env
 
-    def get_source(self, environment: jinja2.Environment, template: str) -> Tuple[str, str, Any]:
+    def get_source(self, _environment: jinja2.Environment, template: str) -> Tuple[str, str, Any]:
         book, _, name = template.partition("/")
         path = self.env.cookbook(book).file("templates", name)
         with open(path, encoding="utf-8") as stream:
@@ -29,7 +29,7 @@ class _Loader(jinja2.BaseLoader):
 class _Compiled(BytecodeCache):
     """Compiled templates, one file per template name, in a directory that only root may write."""
 
-    def get_cache_key(self, name: str, filename: Any = None) -> str:
+    def get_cache_key(self, name: str, _filename: Any = None) -> str:
         return name.replace("%", "%25").replace("/", "%2f")
 
     def load_bytecode(self, bucket: Bucket) -> None:
@@ -61,8 +61,8 @@ def render(env: Any, name: str, variables: Dict[str, Any]) -> str:
         raise Fail(f"template {error.name or name}, line {error.lineno}: {error.message}") from None
     except Fail:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever an expression of the template raises is told with its line
-        raise Fail(f"template {name}{_line(env, error)}: {_words(error)}") from error
+    except Exception as error:  # whatever an expression of the template raises is told with its line
+        raise Fail(f"template {name}{_line(error)}: {_words(error)}") from error
     return text.rstrip("\n") + "\n"
 
 
@@ -80,7 +80,7 @@ def _environment(env: Any) -> jinja2.Environment:
     return _environments[id(env)]
 
 
-def _line(env: Any, error: BaseException) -> str:
+def _line(error: BaseException) -> str:
     """`, line 3` of the innermost template that the error came from."""
     found = [frame for frame in traceback.extract_tb(error.__traceback__) if f"{os.sep}templates{os.sep}" in frame[0]]
     return f", line {found[-1].lineno}" if found else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, ClassVar, Dict, List, Optional
 
 from kokki import accounts, process
 from kokki.base import BooleanArgument, ForcedListArgument, Resource, ResourceArgument
@@ -32,7 +32,7 @@ class User(Resource):
     password = ResourceArgument()
     system = BooleanArgument(default=False)
 
-    actions = [*Resource.actions, *ACTIONS]
+    actions: ClassVar[List[str]] = [*Resource.actions, *ACTIONS]
 
 
 class Group(Resource):
@@ -46,7 +46,7 @@ class Group(Resource):
     password = ResourceArgument()
     system = BooleanArgument(default=False)
 
-    actions = [*Resource.actions, *ACTIONS]
+    actions: ClassVar[List[str]] = [*Resource.actions, *ACTIONS]
 
 
 class AccountProvider(Provider):

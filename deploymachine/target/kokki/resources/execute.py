@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List
+from typing import Any, ClassVar, Dict, List
 
 from kokki import process
 from kokki.base import ForcedListArgument, Resource, ResourceArgument
@@ -31,7 +31,7 @@ class Execute(Resource):
     timeout = ResourceArgument()
     stdin = ResourceArgument()
 
-    actions = [*Resource.actions, "run"]
+    actions: ClassVar[List[str]] = [*Resource.actions, "run"]
 
 
 class Script(Resource):
@@ -48,7 +48,7 @@ class Script(Resource):
     returns = ForcedListArgument(default=lambda _resource: [0])
     timeout = ResourceArgument()
 
-    actions = [*Resource.actions, "run"]
+    actions: ClassVar[List[str]] = [*Resource.actions, "run"]
 
 
 class CommandProvider(Provider):
@@ -63,7 +63,7 @@ class CommandProvider(Provider):
             return
         self.converge({"done": done}, {"done": True}, lambda _changes: self._run())
 
-    def describe(self, key: str, old: Any, new: Any) -> str:
+    def describe(self, *_change: Any) -> str:
         return self.done
 
     def options(self) -> Dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Dict, Optional, Union
+from typing import Any, ClassVar, Dict, List, Optional, Union
 
 from kokki import accounts
 from kokki.base import BooleanArgument, ForcedListArgument, ModeArgument, Resource, ResourceArgument
@@ -38,7 +38,7 @@ class File(Resource):
     backup = ResourceArgument()
     validate = ResourceArgument()
 
-    actions = [*Resource.actions, "create", "delete", "touch"]
+    actions: ClassVar[List[str]] = [*Resource.actions, "create", "delete", "touch"]
     claims_path = True
 
 
@@ -52,7 +52,7 @@ class Directory(Resource):
     mode = ModeArgument()
     recursive = BooleanArgument(default=False)
 
-    actions = [*Resource.actions, "create", "delete"]
+    actions: ClassVar[List[str]] = [*Resource.actions, "create", "delete"]
     claims_path = True
 
 
@@ -64,7 +64,7 @@ class Link(Resource):
     to = ResourceArgument(required=True)
     hard = BooleanArgument(default=False)
 
-    actions = [*Resource.actions, "create", "delete"]
+    actions: ClassVar[List[str]] = [*Resource.actions, "create", "delete"]
     claims_path = True
 
 

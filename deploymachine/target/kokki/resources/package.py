@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any, Dict, List, Optional
+from typing import Any, ClassVar, Dict, List, Optional
 
 from kokki import apt, dpkg
 from kokki.base import BooleanArgument, ForcedListArgument, Resource, ResourceArgument
@@ -30,7 +30,7 @@ class Package(Resource):
     recommends = BooleanArgument(default=lambda resource: resource.env.config.kokki.apt.recommends)
     together = BooleanArgument(default=True)
 
-    actions = [*Resource.actions, "install", "upgrade", "remove", "purge"]
+    actions: ClassVar[List[str]] = [*Resource.actions, "install", "upgrade", "remove", "purge"]
 
 
 class AptProvider(Provider):

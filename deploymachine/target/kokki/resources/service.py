@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Union
+from typing import Any, Callable, ClassVar, Dict, List, Optional, Union
 
 from kokki import process, systemd
 from kokki.base import BooleanArgument, Resource, ResourceArgument
@@ -33,14 +33,13 @@ class Service(Resource):
     supports_reload = BooleanArgument(default=lambda resource: bool(resource.reload_command))
     supports_status = BooleanArgument(default=lambda resource: bool(resource.status_command))
 
-    actions = ["nothing", "start", "stop", "restart", "reload", "enable", "disable"]
+    actions: ClassVar[List[str]] = ["nothing", "start", "stop", "restart", "reload", "enable", "disable"]
 
 
 class ServiceProvider(Provider):
     """start, stop and what `running` and `enabled` ask for change only what differs; restart and reload always act."""
 
     tells_the_future = True
-    settled = False
 
     def action_nothing(self) -> None:
         self._settle(self.resource.running, self.resource.enabled)
@@ -63,7 +62,7 @@ class ServiceProvider(Provider):
     def action_reload(self) -> None:
         self._again("reload")
 
-    def describe(self, key: str, old: Any, new: Any) -> str:
+    def describe(self, key: str, _old: Any, new: Any) -> str:
         words = {"running": ("stopped", "started"), "enabled": ("disabled", "enabled"), "unit": ("", "unit read again")}
         return words[key][bool(new)] if key in words else f"{new}ed"
 
