@@ -96,6 +96,10 @@ def blueprint(cloud: Cloud) -> Blueprint:
     def zones() -> Json:
         return {"availabilityZoneInfo": [{"zoneName": "nova", "zoneState": {"available": True}, "hosts": None}]}
 
+    @api.get("/v2.1/os-availability-zone/detail")
+    def zones_detail() -> Json:
+        raise Refused(403, "Policy doesn't allow os_compute_api:os-availability-zone:detail to be performed.")
+
     @api.get("/v2.1/os-quota-sets/<identity>")
     @api.get("/v2.1/os-quota-sets/<identity>/defaults")
     def quota(identity: str) -> Json:

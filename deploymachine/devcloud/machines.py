@@ -198,6 +198,7 @@ def nspawn(name: str, root: Path, server_id: str) -> list[str]:
         "--link-journal=no",
         "--notify-ready=no",
         "--console=pipe",
+        "systemd.show_status=yes",  # on the console, as a virtual machine's shows it
     ]
 
 

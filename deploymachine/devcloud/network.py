@@ -69,7 +69,7 @@ chain prerouting {{
 type nat hook prerouting priority dstnat
 {mapped}{gateway_dns}}}
 chain output {{
-type nat hook output priority dstnat
+type nat hook output priority -100
 {mapped}}}
 chain postrouting {{
 type nat hook postrouting priority srcnat
@@ -82,8 +82,10 @@ iifname "dc{layout.tag}-*" oifname != "dc{layout.tag}-*" masquerade
 def set_up(layout: Layout, gateways: Iterable[str], floating: Iterable[tuple[str, str]]) -> None:
     """The hub link with the gateways' addresses (CIDRs), and the table. Repeating it changes nothing."""
     if not succeeds(["ip", "link", "show", layout.hub]):
-        run(["ip", "link", "add", layout.hub, "type", "dummy"])
-        run(["ip", "link", "set", layout.hub, "up"])
+        # a pair rather than a dummy link, for which not every kernel has the module
+        far = f"{layout.hub[:-3]}end"
+        run(["ip", "link", "add", layout.hub, "type", "veth", "peer", "name", far])
+        run(["ip", "-batch", "-"], stdin=f"link set {layout.hub} up\nlink set {far} up")
     for gateway in gateways:
         run(["ip", "address", "replace", gateway, "dev", layout.hub])
     apply(layout, floating)

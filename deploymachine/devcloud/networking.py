@@ -108,12 +108,12 @@ class Networking:
 
     def serve(self) -> None:
         """Make the host's side match the store."""
-        subnets = self.store.all(Subnet)
-        gateways = [f"{subnet.gateway}/{subnet.cidr.partition('/')[2]}" for subnet in subnets if self._inner(subnet)]
-        self.machines.serve([f"{gateway.partition('/')[0]}/32" for gateway in gateways], self.floating_pairs())
+        self.machines.serve([self._gateway(subnet) for subnet in self.store.all(Subnet)], self.floating_pairs())
 
-    def _inner(self, subnet: Subnet) -> bool:
-        return not self.network(subnet.network_id).external
+    def _gateway(self, subnet: Subnet) -> str:
+        """With the length that makes its route: none for machines, which have a route each; all for floating ones."""
+        external = self.network(subnet.network_id).external
+        return f"{subnet.gateway}/{subnet.cidr.partition('/')[2] if external else 32}"
 
     # ports
 

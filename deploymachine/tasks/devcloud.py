@@ -1,0 +1,27 @@
+"""`fab devcloud_up`, `fab devcloud_down`, `fab devcloud_status`: an OpenStack of one's own on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke import Context, task
+
+from deploymachine.devcloud import control
+
+
+@task
+def devcloud_up(_context: Context) -> None:
+    """Start a one-machine OpenStack here and name it in clouds.yaml as "devcloud" (Linux, root)."""
+    control.up(Path.cwd())
+
+
+@task(help={"purge": "remove the image cache, too"})
+def devcloud_down(_context: Context, purge: bool = False) -> None:
+    """End it and all its machines, leaving nothing but the image cache."""
+    control.down(purge=purge)
+
+
+@task
+def devcloud_status(_context: Context) -> None:
+    """Show what runs on it."""
+    print(control.status())
