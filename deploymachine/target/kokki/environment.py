@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import Any, Callable, ClassVar, Dict, Iterator, List, Set, Tuple
+from typing import Any, Callable, ClassVar, Dict, Iterator, List, Set, Tuple, Union
 
 from kokki.config import AttributeDictionary, assign
 from kokki.cookbook import SHORT_NAMES, Cookbook
@@ -145,9 +145,9 @@ class Kitchen(Environment):
         self.cookbook_paths: List[str] = []
         self.running = False
 
-    def add_cookbook_path(self, *paths: str) -> None:
+    def add_cookbook_path(self, *paths: Union[str, os.PathLike[str]]) -> None:
         """Folders, or dotted names of packages, that hold cookbooks; the first that has a cookbook wins."""
-        for path in paths:
+        for path in map(os.fspath, paths):
             if "." in path and not os.path.exists(path):
                 path = os.path.dirname(os.path.abspath(str(__import__(path, {}, {}, [""]).__file__)))
             self.cookbook_paths.append(os.path.abspath(path))

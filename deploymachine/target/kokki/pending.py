@@ -14,11 +14,13 @@ class Pending:
     def __init__(self, path: str) -> None:
         self.path = path
         self._saved: List[List[str]] = []
+        self._others: List[List[str]] = []  # owed to resources that this run does not declare: another run's
 
     def save(self, pairs: Iterable[Tuple[str, Any]]) -> None:
         import json
 
-        entries = sorted([type(resource).__name__, resource.name, action] for action, resource in pairs)
+        ours = ([type(resource).__name__, resource.name, action] for action, resource in pairs)
+        entries = sorted([*self._others, *ours])
         if entries == self._saved:
             return
         self._saved = entries
@@ -29,7 +31,7 @@ class Pending:
             os.unlink(self.path)
 
     def load(self, env: Any) -> List[Tuple[str, Any]]:
-        """What is owed to resources that are still declared."""
+        """What is owed to resources that are declared now; the rest is kept for a run that declares them."""
         import json
 
         try:
@@ -38,5 +40,7 @@ class Pending:
         except (FileNotFoundError, ValueError):
             return []
         resources: Dict[str, Dict[str, Any]] = env.resources
-        found = ((action, resources.get(kind, {}).get(name)) for kind, name, action in self._saved)
-        return [(action, resource) for action, resource in found if resource is not None]
+        self._others = [
+            [kind, name, action] for kind, name, action in self._saved if name not in resources.get(kind, {})
+        ]
+        return [(entry[2], resources[entry[0]][entry[1]]) for entry in self._saved if entry not in self._others]

@@ -36,11 +36,13 @@ def read_file(path: str) -> State:
         if error.errno in (errno.ENOENT, errno.ELOOP):
             return {}
         raise
-    with os.fdopen(descriptor, "rb", 0) as stream:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise Fail(f"{path} is there and is no regular file")
-        content = stream.readall()
+        content = b"".join(iter(lambda: os.read(descriptor, found.st_size + 1), b""))
+    finally:
+        os.close(descriptor)
     return {"content": content, "mode": stat.S_IMODE(found.st_mode), "owner": found.st_uid, "group": found.st_gid}
 
 
