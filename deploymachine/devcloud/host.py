@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,16 +12,18 @@ from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.run import run, succeeds
 
 REGISTER = Path("/run/deploymachine-devcloud")  # gone after a reboot, as the switches are
-LOCK = Path("/run/deploymachine-devcloud.lock")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 @contextmanager
 def locked() -> Iterator[None]:
     """One devcloud at a time chooses names and numbers or turns switches."""
-    with LOCK.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    directory = os.open(REGISTER.parent, os.O_RDONLY)  # locked itself, so that no lock file stays behind
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(directory)
 
 
 def enter(layout: Layout) -> None:

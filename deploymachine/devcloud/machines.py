@@ -24,6 +24,8 @@ from deploymachine.devcloud.run import run, succeeds, system_environment
 from deploymachine.errors import DevcloudError
 
 POWER_OFF = signal.SIGRTMIN + 4  # what systemd, as the machine's process 1, takes for `systemctl poweroff`
+NSPAWN_STATE = Path("/run/systemd/nspawn")
+LOOP = 'while "$@"; [ $? = 133 ]; do :; done'  # nspawn ends with 133 when the machine reboots
 SYSTEMD_HOST = Path("/run/systemd/system")
 
 
@@ -50,6 +52,7 @@ class Machines:
     def boot(self, machine: Machine) -> Process:
         """Prepare what is missing (image, disk, link) and start it. Returns nspawn's process, at once."""
         tree = image.ensure(machine.image, self.layout.images)
+        self.kill(machine.plug.number, None)
         disk = self._disk(machine.id)
         if not disk.exists():
             self._format(machine, tree)
@@ -62,17 +65,30 @@ class Machines:
 
     def power_off(self, machine: Machine, process: Process | None, seconds: float = 20) -> None:
         """Through its own systemd, as a power button does; what doesn't listen is killed."""
-        for leader in children(process.pid) if process is not None and alive(process) else []:
-            send(identify(leader), POWER_OFF)
+        send(self._leader(process), POWER_OFF)
         ended(process, seconds)
         self.kill(machine.plug.number, process)
 
     def kill(self, number: int, process: Process | None) -> None:
-        for leader in children(process.pid) if process is not None and alive(process) else []:
-            send(identify(leader), signal.SIGKILL)
-        send(process, signal.SIGKILL)
-        ended(process, 5)
+        leader = self._leader(process)
+        send(process, signal.SIGKILL)  # first the loop, so that it starts no other
+        send(leader, signal.SIGKILL)  # and with process 1 of the machine all its others
+        ended(leader, 5)
         cgroups.kill(self._cgroup(number))
+        self._forget_propagation(number)
+
+    def _leader(self, process: Process | None) -> Process | None:
+        """Process 1 of the machine: our loop's child is nspawn, whose child it is."""
+        if not alive(process) or process is None:
+            return None
+        found = [leader for nspawn in children(process.pid) for leader in children(nspawn)]
+        return identify(found[0]) if found else None
+
+    def _forget_propagation(self, number: int) -> None:
+        """nspawn leaves this directory behind where /run is no tmpfs."""
+        for directory in (NSPAWN_STATE / "propagate" / self.layout.machine(number), NSPAWN_STATE / "propagate"):
+            if directory.is_dir() and not any(directory.iterdir()):
+                directory.rmdir()
 
     def destroy(self, server_id: str, number: int, process: Process | None) -> None:
         """Kill it and free its link, cgroup, mount and disk. What is gone already doesn't matter."""
@@ -83,6 +99,7 @@ class Machines:
 
     def erase(self, server_id: str) -> None:
         disk = self._disk(server_id)
+        forget_lock(disk / "root")
         unmount(disk / "root")
         shutil.rmtree(disk, ignore_errors=True)
 
@@ -150,12 +167,12 @@ class Machines:
     def _spawn(self, machine: Machine) -> Process:
         name = self.layout.machine(machine.plug.number)
         argv = nspawn(name, self._disk(machine.id) / "root", machine.id)
-        launcher: list[str] = []
+        launcher = ["sh", "-c", LOOP, "sh"]
         if SYSTEMD_HOST.exists():  # systemd makes a scope, and limits it
             argv.insert(1, f"--property=MemoryMax={machine.memory_mb}M")
         else:
             groups = cgroups.create(self._cgroup(machine.plug.number), machine.memory_mb)
-            launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
+            launcher += [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
             launcher += [*map(str, groups), "--"]
             argv.insert(1, "--keep-unit")
         with (self._disk(machine.id) / "console.log").open("ab") as console:
@@ -197,9 +214,16 @@ def nspawn(name: str, root: Path, server_id: str) -> list[str]:
         "--timezone=off",
         "--link-journal=no",
         "--notify-ready=no",
-        "--console=pipe",
+        "--console=read-only",  # a terminal of its own: systemd and cloud-init write to nothing else
         "systemd.show_status=yes",  # on the console, as a virtual machine's shows it
     ]
+
+
+def forget_lock(root: Path) -> None:
+    """nspawn locks a tree by a file named after it, and leaves that behind."""
+    if root.is_dir():
+        facts = root.stat()
+        (NSPAWN_STATE / f"locks/inode-{facts.st_dev}:{facts.st_ino}").unlink(missing_ok=True)
 
 
 def unmount(root: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.run import run, succeeds
 
+NAMESPACES = Path("/run/netns")
 RESOLVED = Path("/run/systemd/resolve/resolv.conf")  # systemd-resolved's own upstreams, behind its loopback stub
 
 
@@ -105,6 +106,9 @@ def tear_down(layout: Layout) -> None:
         if link["ifname"].startswith(prefix):
             succeeds(["ip", "link", "delete", link["ifname"]])  # a deleted namespace takes its links along, later
     succeeds(["nft", "delete", "table", "inet", layout.table])
+    if NAMESPACES.is_mount() and not any(NAMESPACES.iterdir()):  # `ip netns` made and mounted it for us
+        run(["umount", str(NAMESPACES)])
+        NAMESPACES.rmdir()
 
 
 def plug(layout: Layout, plug: Plug) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invoke import Context, task
+from invoke.context import Context
 
 from deploymachine.devcloud import control
+from deploymachine.tasks._task import task
 
 
-@task
+@task()
 def devcloud_up(_context: Context) -> None:
     """Start a one-machine OpenStack here and name it in clouds.yaml as "devcloud" (Linux, root)."""
     control.up(Path.cwd())
@@ -21,7 +22,7 @@ def devcloud_down(_context: Context, purge: bool = False) -> None:
     control.down(purge=purge)
 
 
-@task
+@task()
 def devcloud_status(_context: Context) -> None:
     """Show what runs on it."""
     print(control.status())
