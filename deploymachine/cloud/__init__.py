@@ -73,7 +73,8 @@ class Cloud:
     ) -> list[Server]:
         """Boot the servers named, in parallel; those that exist are kept. Returns all of them, in that order.
 
-        progress(name, phase) is called from several threads with EXISTS or BUILD, ACTIVE, SSH, or FAILED.
+        progress(name, phase) is called from several threads: BUILD, ACTIVE, and in the end SSH, or EXISTS for what is
+        up already, or FAILED.
         A misspelt image, flavor or network raises before anything is made; afterwards every server is tried and one
         CloudError tells what failed. `warnings` then holds what the user should know besides. Raises UsageError too.
         """

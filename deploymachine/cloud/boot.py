@@ -106,13 +106,15 @@ class Booting:
         return self._finished(spec.name, server_id, plan, clock)
 
     def _kept(self, raw: RawServer, plan: Plan, clock: Clock) -> Server:
-        self.progress(raw.name, EXISTS)
         if raw.task_state == "deleting" or raw.status not in ("ACTIVE", "BUILD"):
             raise _not_usable(raw)
         if raw.status == "ACTIVE":
             server = self._addressed(raw, plan)
             if not self.wait_for_ssh or banner.answering_port(server.address, self._ports()):
+                self.progress(raw.name, EXISTS)
                 return server
+        else:
+            self.progress(raw.name, BUILD)
         return self._finished(raw.name, raw.id, plan, clock)
 
     def _finished(self, name: str, server_id: str, plan: Plan, clock: Clock) -> Server:

@@ -22,7 +22,7 @@ class FakeOpenStack:
     """Start with `with FakeOpenStack() as cloud`; `cloud.url` is its Keystone."""
 
     def __init__(self):
-        self.services = {"compute": "/compute/v2.1", "image": "/image", "network": "/network"}
+        self.services = {"identity": "/v3", "compute": "/compute/v2.1", "image": "/image", "network": "/network"}
         self.max_microversion = "2.104"
         self.builds_for = 1  # how many times a server is looked at before it is ACTIVE
         self.page = 1000

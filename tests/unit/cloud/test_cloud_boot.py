@@ -78,7 +78,7 @@ def test_an_interrupted_boot_goes_on_where_it_was(cloud, openstack, settings):
     )
     servers, seen = boot(cloud)
     assert names(openstack) == BOTH
-    assert phases(seen, "appnode1") == ["exists", "ACTIVE", "SSH"]
+    assert phases(seen, "appnode1") == ["BUILD", "ACTIVE", "SSH"]
     assert servers[0].id == made["id"]
     assert HostKeys(settings).get(servers[0].address, 22) == "ssh-ed25519 AAAAinthecloud"
 
