@@ -95,7 +95,7 @@ def test_boot_list_show_delete(site, openstack, ok):
 
 
 def installed(directory, *words):
-    """The installed command in a process of its own: openstack keeps its clients in classes, for one cloud a process."""
+    """The installed command in a process of its own: openstack keeps its clients, for one cloud a process."""
     command = Path(sys.executable).parent / "openstack-compute"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     done = subprocess.run([command, *words], cwd=directory, env=environment, capture_output=True, text=True)
