@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
@@ -41,6 +42,7 @@ def switch(order: Order, name: str, steps: Steps) -> Result:
     site = order.site
     release = layout.ready(site, name)
     before = layout.live(site)
+    order.program.state()  # a supervisor that does not answer must be known before anything is moved
     if before == name and serving(order):
         with steps.step("switch") as step:
             step.detail = f"{name} is live"
@@ -49,7 +51,8 @@ def switch(order: Order, name: str, steps: Steps) -> Result:
         _go(order, release, before, steps)
     except Failure as failure:
         failure.result.update(_put_back(order, release, steps))
-        layout.log(site, _entry(order, release, before, "failed", failure.why))
+        with suppress(OSError):  # a full disk must not hide why the release failed
+            layout.log(site, _entry(order, release, before, "failed", failure.why))
         raise
     layout.went_live(site, name, back=order.back)
     layout.settle(site)
@@ -70,7 +73,6 @@ def rollback(order: Order, to: Optional[str], steps: Steps) -> Result:
 def _go(order: Order, release: Release, before: Optional[str], steps: Steps) -> None:
     site = order.site
     with steps.step("switch") as step:
-        order.program.state()  # a supervisor that does not answer must be known before anything is moved
         gently = before != release.name and layout.settled(site) and _same_venv(site, before, release)
         layout.unsettle(site, release.name)
         layout.point(site, release.name)
