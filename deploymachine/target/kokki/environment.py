@@ -147,7 +147,8 @@ class Kitchen(Environment):
 
     def add_cookbook_path(self, *paths: Union[str, os.PathLike[str]]) -> None:
         """Folders, or dotted names of packages, that hold cookbooks; the first that has a cookbook wins."""
-        for path in map(os.fspath, paths):
+        for given in paths:
+            path = os.fspath(given)
             if "." in path and not os.path.exists(path):
                 path = os.path.dirname(os.path.abspath(str(__import__(path, {}, {}, [""]).__file__)))
             self.cookbook_paths.append(os.path.abspath(path))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from kokki import secrets
 from kokki.runner import cook
 from kokki.system import System
@@ -86,10 +85,11 @@ class World:
         return self.cook(dry_run=dry_run, **request)
 
     def tool(self, name: str, script: str) -> None:
-        """A fake command that notes its argv, one call a line, in LOG."""
+        """A fake command that notes its argv, one call a line, in `log`; its script knows $HERE (path) and $ROOT."""
         path = self.bin / name
-        note = f'printf "%s\\n" "{name} $*" >> {self.log}\n'
-        path.write_text("#!/bin/sh\n" + note + textwrap.dedent(script))
+        # Written out, because the engine passes no variables on: an empty $ROOT would be this machine's own /.
+        head = f'#!/bin/sh\nset -u\nHERE={self.path}; ROOT={self.root}\nprintf "%s\\n" "{name} $*" >> {self.log}\n'
+        path.write_text(head + textwrap.dedent(script))
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
     @property
@@ -109,11 +109,25 @@ class World:
         return target
 
 
+# What must never be this machine's own in a test, whoever runs it: a test that needs one of them brings a fake.
+DANGEROUS = """apt-get apt-cache dpkg systemctl journalctl useradd usermod userdel groupadd groupmod groupdel gpasswd
+    chpasswd chgpasswd mount umount sysctl crontab locale""".split()
+
+
+@pytest.fixture(scope="session")
+def shield(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shield")
+    for name in DANGEROUS:
+        (folder / name).write_text(f"#!/bin/sh\necho this test has no fake {name}\nexit 99\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def world(tmp_path, monkeypatch, shield):
     made = World(tmp_path)
     monkeypatch.setenv("KOKKI_ROOT", str(made.root))
-    monkeypatch.setenv("PATH", f"{made.bin}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{made.bin}:{shield}:{os.environ['PATH']}")
     monkeypatch.setattr(System, "_instance", None)
     made.etc("etc/passwd", f"me:x:{os.getuid()}:{os.getgid()}:Me:/home/me:/bin/sh\n")
     made.etc("etc/group", f"mine:x:{os.getgid()}:\n")

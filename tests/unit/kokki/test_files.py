@@ -2,9 +2,9 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
-
 from kokki import Kitchen
 
 
@@ -201,7 +201,7 @@ class TestLink:
         thrice(world, 'Link(OUT + "/l", to="/etc")')
         first = thrice(world, 'Link(OUT + "/l", to="/usr")')
         assert first.of("resource-done")[0]["changes"] == ["to /etc -> /usr"]
-        assert os.readlink(world.out / "l") == "/usr"
+        assert (world.out / "l").readlink() == Path("/usr")
 
     def test_hard(self, world):
         (world.out / "a").write_text("x")

@@ -9,9 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-import pytest
-
 import kokki
+import pytest
 from kokki.runner import cook
 
 TARGET = Path(kokki.__file__).parent.parent

@@ -4,7 +4,6 @@ import json
 import stat
 
 import pytest
-
 from kokki import Secret
 from kokki.secrets import SHOWN, forget, redact, reveal
 

@@ -3,7 +3,6 @@
 import hashlib
 
 import pytest
-
 from kokki import DownloadSource, Fail, Kitchen, StaticFile, Template
 
 
