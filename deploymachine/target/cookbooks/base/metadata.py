@@ -4,7 +4,10 @@ __description__ = "Access, firewall, names of the peers, package sources, time a
 __config__ = {
     "base.deploy_username": {"description": "The user admins log in as", "default": "deploy"},
     "base.deploy_password_hash": {"description": "crypt(5) hash of its sudo password; None: not set", "default": None},
-    "base.admin_keys": {"description": "Public keys, a line each, that open its door; all others are removed", "default": []},
+    "base.admin_keys": {
+        "description": "Public keys, a line each, that open its door; all others are removed",
+        "default": [],
+    },
     "base.ssh_port": {"description": "Where sshd listens", "default": 22},
     "base.root_login": {
         "description": "Keep root's key login and port 22 open: only while a server is being provisioned",
@@ -21,5 +24,8 @@ __config__ = {
     "base.apt_proxy": {"description": "URL of a proxy for apt", "default": None},
     "base.pip_index_url": {"description": "Package index for pip and uv; None: theirs", "default": None},
     "base.timezone": {"description": "A name below /usr/share/zoneinfo", "default": "Etc/UTC"},
-    "base.locale": {"description": "LANG of the system; C.UTF-8 is there without being generated", "default": "C.UTF-8"},
+    "base.locale": {
+        "description": "LANG of the system; C.UTF-8 is there without being generated",
+        "default": "C.UTF-8",
+    },
 }

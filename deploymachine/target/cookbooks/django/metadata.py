@@ -4,7 +4,7 @@ __description__ = "Each site's user, directories, environment and program; uv, w
 __config__ = {
     "django.sites": {
         "description": (
-            "[{name, user, root, bind ('ip:port'), wsgi, settings_module, directory (of the project in its repository), "
+            "[{name, user, root, bind ('ip:port'), wsgi, settings_module, directory (of the project in its code), "
             "environment, workers (None: by processors)}]"
         ),
         "default": [],
@@ -17,6 +17,6 @@ __config__ = {
 }
 
 
-def __loader__(kit):
+def __loader__(kit):  # noqa: N807 - the recipe language calls it so
     kit.include_recipe("supervisor")
     kit.cookbook("gunicorn")

@@ -3,7 +3,7 @@
 __description__ = "gunicorn's configuration for each site"
 __config__ = {
     "gunicorn.threads": {
-        "description": "Requests a worker answers at a time; with more than 1 some are lost at a reload (see the template)",
+        "description": "Requests a worker answers at a time; with more than 1 a reload loses some (see the template)",
         "default": 1,
     },
     "gunicorn.worker_mb": {"description": "Memory a worker is reckoned to take, MiB", "default": 150},

@@ -10,5 +10,8 @@ __config__ = {
     "postgresql.port": {"description": "Where it listens", "default": 5432},
     "postgresql.memory_mb": {"description": "Memory to be tuned to, MiB; None: what the machine has", "default": None},
     "postgresql.max_connections": {"description": "Connections at once", "default": 100},
-    "postgresql.settings": {"description": "Further settings of postgresql.conf, name -> value; they win", "default": {}},
+    "postgresql.settings": {
+        "description": "Further settings of postgresql.conf, name -> value; they win",
+        "default": {},
+    },
 }

@@ -14,7 +14,9 @@ def _lines(rule):
     accept = f"{rule.get('protocol', 'tcp')} dport {int(rule['port'])} accept{_comment(rule.get('comment', ''))}"
     if not rule["sources"]:
         return [accept]
-    networks = sorted({ipaddress.ip_network(source, strict=False) for source in rule["sources"]}, key=lambda n: (n.version, n))
+    networks = sorted(
+        {ipaddress.ip_network(source, strict=False) for source in rule["sources"]}, key=lambda n: (n.version, n)
+    )
     families = (("ip", [n for n in networks if n.version == 4]), ("ip6", [n for n in networks if n.version == 6]))
     return [f"{family} saddr {{ {_listed(found)} }} {accept}" for family, found in families if found]
 
@@ -26,5 +28,9 @@ def _listed(networks):
 
 
 def _comment(text):
-    plain = "".join(c if c.isprintable() and c not in '"\\' else " " for c in text).encode()[:COMMENT_MAX].decode(errors="ignore")
+    plain = (
+        "".join(c if c.isprintable() and c not in '"\\' else " " for c in text)
+        .encode()[:COMMENT_MAX]
+        .decode(errors="ignore")
+    )
     return f' comment "{plain}"' if plain.strip() else ""

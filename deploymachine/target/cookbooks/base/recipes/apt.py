@@ -16,4 +16,7 @@ for name, certificate in sorted(base.ca_certificates.items()):
     File(f"{AUTHORITIES}/{name}", content=certificate, mode=0o644)
 for path in env.cookbooks.base.strangers(AUTHORITIES, "*.crt", base.ca_certificates):
     File(path, action="delete")
-Execute("update-ca-certificates", not_if=lambda: env.cookbooks.base.as_new_as("/etc/ssl/certs/ca-certificates.crt", AUTHORITIES))
+Execute(
+    "update-ca-certificates",
+    not_if=lambda: env.cookbooks.base.as_new_as("/etc/ssl/certs/ca-certificates.crt", AUTHORITIES),
+)

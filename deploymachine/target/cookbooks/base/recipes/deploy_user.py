@@ -7,7 +7,7 @@ home = f"/home/{base.deploy_username}"
 if not base.admin_keys:
     raise Fail("base.admin_keys is empty: nobody could log in any more")
 
-User(
+User(  # noqa: S604 - the shell people log in to, no subprocess
     base.deploy_username,
     home=home,
     shell="/bin/bash",

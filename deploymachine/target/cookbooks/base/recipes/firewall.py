@@ -1,4 +1,4 @@
-"""nftables: what is not declared does not come in. One table of ours, replaced in one step; connections under way live on."""
+"""nftables: what is not declared does not come in. One table of ours, replaced in one step; connections live on."""
 
 from kokki import *
 

@@ -14,4 +14,6 @@ def environment_file(variables):
             raise Fail(f"{name!r} can't be the name of an environment variable")
         if "\0" in str(value):
             raise Fail(f"the environment variable {name} can't hold a NUL character")
-    return "".join("{}='{}'\n".format(name, str(value).replace("'", "'\\''")) for name, value in sorted(variables.items()))
+    return "".join(
+        "{}='{}'\n".format(name, str(value).replace("'", "'\\''")) for name, value in sorted(variables.items())
+    )

@@ -14,7 +14,7 @@ for site in env.config.django.sites:
         command=f"! supervisorctl status {program} || supervisorctl signal HUP {program}",
         action="nothing",
     )
-    User(user, system=True, home=root, shell="/usr/sbin/nologin")
+    User(user, system=True, home=root, shell="/usr/sbin/nologin")  # noqa: S604 - nobody logs in, no subprocess
     Directory(root, owner=user, group=user, mode=0o750)
     for name in ("releases", "venvs", "repo.git", "shared", "shared/media", "shared/static", ".cache"):
         Directory(f"{root}/{name}", owner=user, group=user, mode=0o750)

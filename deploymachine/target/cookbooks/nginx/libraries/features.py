@@ -6,7 +6,7 @@ import re
 import subprocess
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def version():
     """nginx's version as a tuple; a high one where it is not installed yet."""
     try:

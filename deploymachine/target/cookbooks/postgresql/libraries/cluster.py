@@ -9,13 +9,15 @@ import subprocess
 from kokki import Fail
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def version():
     """The major version: of the cluster that is there, else of the package that Debian would install."""
     there = [name for name in _listdir("/etc/postgresql") if os.path.isdir(f"/etc/postgresql/{name}/main")]
     if there:
         return max(there, key=lambda name: int(name.partition(".")[0]))
-    told = subprocess.run(["apt-cache", "show", "--no-all-versions", "postgresql"], capture_output=True, text=True).stdout
+    told = subprocess.run(
+        ["apt-cache", "show", "--no-all-versions", "postgresql"], capture_output=True, text=True
+    ).stdout
     found = re.search(r"^Depends: .*?postgresql-(\d+)", told, re.MULTILINE)
     if found is None:
         raise Fail("apt knows no package postgresql", hint="its lists are empty or too old: run apt-get update")

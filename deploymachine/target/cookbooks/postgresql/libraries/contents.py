@@ -6,10 +6,11 @@ import shutil
 from kokki import Fail, ForcedListArgument, Provider, Resource, ResourceArgument, process
 from kokki.secrets import Secret
 
+CREATE = (*Resource.actions, "create")
 PSQL = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "postgres"]
 READ = """
 SELECT json_build_object(
-  'roles', (SELECT coalesce(json_object_agg(rolname, coalesce(rolpassword, '')), '{}') FROM pg_authid WHERE rolcanlogin),
+  'roles', (SELECT json_object_agg(rolname, coalesce(rolpassword, '')) FROM pg_authid WHERE rolcanlogin),
   'databases', (SELECT json_object_agg(datname, pg_get_userbyid(datdba)) FROM pg_database));
 """
 
@@ -19,7 +20,7 @@ class PostgresqlRole(Resource):
 
     password = ResourceArgument(required=True)
     action = ForcedListArgument(default="create")
-    actions = ["create"]
+    actions = CREATE
     provider = "*postgresql.PostgresqlRoleProvider"
 
 
@@ -28,7 +29,7 @@ class PostgresqlDatabase(Resource):
 
     owner = ResourceArgument(required=True)
     action = ForcedListArgument(default="create")
-    actions = ["create"]
+    actions = CREATE
     provider = "*postgresql.PostgresqlDatabaseProvider"
 
 
@@ -44,9 +45,12 @@ class PostgresqlRoleProvider(Provider):
     def write(self, changes):
         verb = "CREATE" if "role" in changes else "ALTER"
         verifier = Secret(make_verifier(self.resource.password))
-        psql(f"{verb} ROLE {identifier(self.resource.name)} LOGIN PASSWORD {literal(verifier)};", f"role {self.resource.name}")
+        psql(
+            f"{verb} ROLE {identifier(self.resource.name)} LOGIN PASSWORD {literal(verifier)};",
+            f"role {self.resource.name}",
+        )
 
-    def describe(self, key, old, new):
+    def describe(self, key, _old, _new):
         return {"role": "create", "password": "set the password"}[key]
 
 
@@ -65,12 +69,12 @@ class PostgresqlDatabaseProvider(Provider):
             sql = f"ALTER DATABASE {name} OWNER TO {owner};"
         psql(sql, f"database {self.resource.name}")
 
-    def describe(self, key, old, new):
+    def describe(self, _key, old, new):
         return f"create, owner {new}" if old is None else f"owner {old} -> {new}"
 
 
 def contents(provider):
-    """{"roles": {name: verifier}, "databases": {name: owner}} as this run found them; empty where PostgreSQL is yet to come."""
+    """{"roles": {name: verifier}, "databases": {name: owner}} as this run found them."""
     run = provider.env.config.postgresql
     if "_contents" not in run:
         coming = provider.env.dry_run and not shutil.which("psql")
@@ -79,7 +83,7 @@ def contents(provider):
 
 
 def psql(sql, what):
-    """Run SQL as the superuser and return what it printed. It goes in by stdin: an argument list can be read by everybody."""
+    """Run SQL as the superuser and return what it printed. It goes in by stdin: everybody can read an argument list."""
     quiet = {"PGOPTIONS": "-c client_min_messages=error"}
     done = process.run(PSQL, user="postgres", cwd="/", stdin=sql, environment=quiet)
     if done.code != 0:

@@ -1,4 +1,4 @@
-"""A password in, the SCRAM-SHA-256 verifier that PostgreSQL stores out (RFC 5802): the password itself never goes there."""
+"""A password in, the SCRAM-SHA-256 verifier that PostgreSQL stores out (RFC 5802): the password never goes there."""
 
 import base64
 import hashlib

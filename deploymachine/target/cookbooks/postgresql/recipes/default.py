@@ -8,7 +8,9 @@ version = env.config.postgresql.version or postgresql.version()
 
 def configure(name, template, **variables):
     content = Template(f"postgresql/{template}.j2", variables)
-    return File(f"/etc/postgresql/{version}/main/{name}", content=content, owner="postgres", group="postgres", mode=0o640)
+    return File(
+        f"/etc/postgresql/{version}/main/{name}", content=content, owner="postgres", group="postgres", mode=0o640
+    )
 
 
 Package(f"postgresql-{version}")

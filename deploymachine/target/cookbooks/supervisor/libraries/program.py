@@ -9,7 +9,9 @@ def program(name, command, user, **settings):
     A change restarts the program, unless it was not running. Returns the File.
     """
     env = Environment.get_instance()
-    content = Template("supervisor/program.conf.j2", {"name": name, "command": command, "user": user, "settings": settings})
+    content = Template(
+        "supervisor/program.conf.j2", {"name": name, "command": command, "user": user, "settings": settings}
+    )
     update = ("run", env.resources["Execute"]["update supervisor"])
     return File(f"/etc/supervisor/conf.d/{name}.conf", content=content, mode=0o644, notifies=[update])
 

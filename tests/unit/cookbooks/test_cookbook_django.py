@@ -1,0 +1,144 @@
+"""A site's program: its environment survives the shell, and it waits for its first release."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from kokki import Fail
+
+AWKWARD = {"QUOTE": "it's", "DOLLAR": '$HOME `id` \\n "', "LINES": "a\nb", "EMPTY": "", "UMLAUT": "Grüße"}
+
+
+@pytest.fixture
+def site(declare, content, tmp_path):
+    """site(**changes) -> the kitchen, with env, run and gunicorn.conf.py of a site written below tmp_path."""
+
+    def written(environment=AWKWARD, **changes):
+        root = tmp_path / "site"
+        described = {
+            "name": "guestbook",
+            "user": "site-guestbook",
+            "root": str(root),
+            "bind": "127.0.0.1:0",
+            "wsgi": "app:application",
+            "settings_module": "app.settings",
+            "directory": "",
+            "environment": environment,
+            "workers": 2,
+            **changes,
+        }
+        kitchen = declare("django", **{"django.sites": [described]})
+        (root / "shared").mkdir(parents=True, exist_ok=True)
+        for name in ("env", "run", "gunicorn.conf.py"):
+            (root / "shared" / name).write_text(content(kitchen, f"{root}/shared/{name}"))
+        (root / "shared" / "run").chmod(0o755)
+        return kitchen, root
+
+    return written
+
+
+def release(root, name):
+    """A release whose virtualenv's gunicorn and python are this one's."""
+    tools = root / "releases" / name / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "python").symlink_to(sys.executable)
+    (tools / "gunicorn").write_text('#!/bin/sh\necho gunicorn "$@" in "$PWD"\n')
+    (tools / "gunicorn").chmod(0o755)
+    (root / "current").unlink(missing_ok=True)
+    (root / "current").symlink_to(f"releases/{name}")
+
+
+def test_every_value_reaches_the_program_as_it_is(site):
+    _kitchen, root = site()
+    release(root, "one")
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    printed = subprocess.run(
+        [root / "shared" / "run", sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    environment = json.loads(printed.stdout)
+    assert {name: environment[name] for name in AWKWARD} == AWKWARD
+    assert environment["DJANGO_SETTINGS_MODULE"] == "app.settings"
+    assert environment["VIRTUAL_ENV"] == f"{root}/current/.venv"
+
+
+@pytest.mark.parametrize("environment", [{"A-B": "x"}, {"1A": "x"}, {"A B": "x"}, {"A": "nul\0"}])
+def test_what_can_be_no_environment_is_refused(site, environment):
+    with pytest.raises(Fail, match="environment variable"):
+        site(environment)
+
+
+def test_without_a_command_it_serves_the_site(site):
+    _kitchen, root = site(directory="src")
+    release(root, "one")
+    (root / "releases" / "one" / "src").mkdir()
+    printed = subprocess.run([root / "shared" / "run"], capture_output=True, text=True, check=True).stdout
+    assert printed == f"gunicorn --config {root}/shared/gunicorn.conf.py app:application in {root}/current/src\n"
+
+
+def test_before_the_first_release_it_ends_in_the_way_supervisor_expects(site, content):
+    kitchen, root = site()
+    done = subprocess.run([root / "shared" / "run"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (75, "guestbook has no release yet\n")
+    program = content(kitchen, "/etc/supervisor/conf.d/site-guestbook.conf").splitlines()
+    assert {"exitcodes=75", "autorestart=unexpected", "user=site-guestbook", f"command={root}/shared/run"} <= set(
+        program
+    )
+    assert not any(value in "\n".join(program) for value in AWKWARD.values() if value)
+
+
+def test_only_the_sites_user_may_read_its_environment(site):
+    kitchen, root = site()
+    file = kitchen.resources["File"][f"{root}/shared/env"]
+    assert (file.mode, file.owner) == (0o600, "site-guestbook")
+
+
+@pytest.mark.parametrize(("cpus", "memory", "workers"), [(1, 512, 2), (2, 4096, 5), (2, 1024, 3), (8, 65536, 17)])
+def test_workers_follow_processors_and_memory(declare, cpus, memory, workers):
+    kitchen = declare("django")
+    machine = type(
+        "Env", (), {"config": kitchen.config, "system": type("System", (), {"cpus": cpus, "memory_mb": memory})}
+    )
+    assert kitchen.cookbook("gunicorn").workers(machine) == workers
+
+
+def configuration(root):
+    """The names that gunicorn finds in its configuration."""
+    names = {}
+    exec((root / "shared" / "gunicorn.conf.py").read_text(), names)  # noqa: S102 - as gunicorn does
+    return names
+
+
+def test_a_reload_becomes_the_new_release_with_the_same_door(site, monkeypatch):
+    _kitchen, root = site(bind="10.0.0.5:8000", directory="src")
+    names, became = configuration(root), []
+    assert (names["bind"], names["chdir"], names["workers"]) == ("10.0.0.5:8000", f"{root}/current/src", 2)
+    monkeypatch.setattr(os, "execve", lambda *arguments: became.append(arguments))
+    monkeypatch.setattr(os, "dup2", lambda old, new: None)
+    monkeypatch.setattr(os, "set_inheritable", lambda number, inheritable: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    with socket.socket() as door:
+        names["on_reload"](SimpleNamespace(LISTENERS=[door], WORKERS={12: None, 13: None}))
+    ((program, _arguments, environment),) = became
+    assert program == f"{root}/shared/run"
+    assert environment["LISTEN_FDS"] == "1"
+    assert environment["LISTEN_PID"] == str(os.getpid())
+    assert environment["OLD_WORKERS"] == "12 13"
+    assert set(environment) == {"PATH", "LISTEN_FDS", "LISTEN_PID", "OLD_WORKERS"}
+
+
+def test_the_first_new_worker_sends_the_old_ones_home_and_no_later_one_does(site, monkeypatch):
+    _kitchen, root = site()
+    monkeypatch.setenv("OLD_WORKERS", "12 13")
+    names, sent = configuration(root), []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    for age in (1, 2, 9):
+        names["post_worker_init"](SimpleNamespace(age=age))
+    assert sent == [(12, signal.SIGTERM), (13, signal.SIGTERM)]
+    assert "OLD_WORKERS" not in os.environ
