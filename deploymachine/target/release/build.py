@@ -26,7 +26,7 @@ def build(
             repository.fetch(site, tools, release, source, bundle)
             step.changed(f"{release.ref} {release.sha[:8]}".strip())
     there = layout.read(site, release.name)
-    if there is not None and there.sha == release.sha and layout.has_venv(site, there):
+    if there is not None and _same(there, release) and layout.has_venv(site, there):
         return {"release": vars(there), "changed": False}
     path = site.release(release.name)
     with ExitStack() as undo:
@@ -58,6 +58,10 @@ def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Release:
     whole = replace(release, venv=venv.name)
     layout.finish(site, whole)
     return whole
+
+
+def _same(there: Release, wanted: Release) -> bool:
+    return (there.sha, there.fingerprint) == (wanted.sha, wanted.fingerprint)
 
 
 def _clear(site: Site, steps: Steps) -> None:

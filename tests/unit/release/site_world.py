@@ -1,4 +1,4 @@
-"""A server's worth of real parts for the tests: a git repository, a small site, a supervisor that runs it, a fake uv."""
+"""A server's worth of real parts for the tests: a git repository, a small site, a supervisor, a stand-in for uv."""
 
 import json
 import os
