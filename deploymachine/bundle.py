@@ -27,7 +27,7 @@ class Bundle:
 
 
 @cache
-def bundle(cookbook_paths: tuple[Path, ...] = ()) -> Bundle:
+def bundle(cookbook_paths: tuple[Path, ...]) -> Bundle:
     """Everything a server needs to run the engine; the same contents always make the same hash."""
     files = sorted(_contents(cookbook_paths))
     digest = hashlib.sha256()

@@ -119,11 +119,13 @@ def _rendered(value: Any, settings: Settings, path: Path) -> Any:
 
 
 def _template(text: str, settings: Settings, path: Path) -> Any:
-    from jinja2 import StrictUndefined, TemplateError
+    from jinja2 import StrictUndefined, TemplateError, Undefined
     from jinja2.nativetypes import NativeEnvironment
 
     try:
-        return NativeEnvironment(undefined=StrictUndefined).from_string(text).render(settings=settings)
+        template = NativeEnvironment(undefined=StrictUndefined).from_string(text)  # noqa: S701 (this makes no HTML)
+        value = template.render(settings=settings)
+        return str(value) if isinstance(value, Undefined) else value  # an undefined value raises when it is used
     except TemplateError as error:
         raise SettingsError(f"{path.name}: {text!r} can't be filled in", where=str(path), why=str(error)) from None
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import shlex
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from deploymachine import adminkeys
 from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors
 from deploymachine.hostkeys import HostKeys
 from deploymachine.inventory import Server
@@ -23,6 +24,8 @@ MOST_AT_ONCE = 32
 KEX_FIRST = (
     "curve25519-sha256"  # costs 58 ms of CPU less than the post-quantum default and is safe for what travels here
 )
+# A peer that is gone without a word is noticed after a minute; elsewhere than on Linux the system's own times hold.
+DEAD_PEER = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 60_000))
 T = TypeVar("T")
 
 
@@ -128,9 +131,7 @@ def connect(server: Server, login: Login, settings: Settings) -> Connection:
             port=login.port,
             username=login.user,
             sock=sock,
-            key_filename=_private_keys(settings),  # type: ignore[arg-type] # a list is as good
-            allow_agent=True,
-            look_for_keys=False,
+            auth_strategy=_our_keys(login, settings),
             banner_timeout=settings.SSH_CONNECT_TIMEOUT,
             auth_timeout=settings.SSH_CONNECT_TIMEOUT,
             transport_factory=_transport,  # type: ignore[arg-type] # its options pass through
@@ -142,12 +143,52 @@ def connect(server: Server, login: Login, settings: Settings) -> Connection:
     return Connection(server, client)
 
 
-def _private_keys(settings: Settings) -> list[str]:
-    """The private halves at hand of the files that ADMIN_SSH_KEYS names; the rest is the agent's."""
-    named = (
-        settings.directory / Path(entry).expanduser() for entry in settings.ADMIN_SSH_KEYS if entry.endswith(".pub")
-    )
-    return [str(path.with_suffix("")) for path in named if path.with_suffix("").is_file()]
+def _our_keys(login: Login, settings: Settings) -> paramiko.auth_strategy.AuthStrategy:
+    """Offers the keys that ADMIN_SSH_KEYS names and we hold, in the agent or as files; no others, since servers count."""
+    from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
+
+    keys = _held_keys(settings)
+
+    class OurKeys(AuthStrategy):  # type: ignore[misc] # its base is untyped
+        def get_sources(self) -> Iterator[AuthSource]:
+            return (InMemoryPrivateKey(login.user, key) for key in keys)
+
+    return OurKeys(ssh_config=None)
+
+
+def _held_keys(settings: Settings) -> list[paramiko.PKey]:
+    import paramiko
+
+    wanted = {_decoded(line.split()[1]) for line in adminkeys.read(settings)}
+    agent = {key.asbytes(): key for key in paramiko.Agent().get_keys() if key.asbytes() in wanted}
+    files = [_from_file(path) for path in _private_paths(settings) if not agent]
+    keys = [*agent.values(), *(key for key in files if key is not None)]
+    if not keys:
+        raise ConnectError(
+            "You hold none of the keys that may log in",
+            where=", ".join(settings.ADMIN_SSH_KEYS),
+            why="neither your SSH agent nor a file beside them has the private half, readable without a passphrase",
+            hint="`ssh-add` your key once, or name a key of yours in ADMIN_SSH_KEYS and have it cooked onto the servers",
+        )
+    return keys
+
+
+def _private_paths(settings: Settings) -> list[Path]:
+    """The private halves at hand of the files that ADMIN_SSH_KEYS names."""
+    named = (settings.directory / Path(entry).expanduser() for entry in settings.ADMIN_SSH_KEYS if entry.endswith(".pub"))
+    return [path.with_suffix("") for path in named if path.with_suffix("").is_file()]
+
+
+def _from_file(path: Path) -> paramiko.PKey | None:
+    """The key, or None where it asks for a passphrase."""
+    import paramiko
+
+    try:
+        return paramiko.PKey.from_path(path)
+    except (paramiko.PasswordRequiredException, TypeError):
+        return None
+    except (OSError, ValueError, paramiko.SSHException) as error:
+        raise ConnectError("Your private key can't be read", where=str(path), why=str(error)) from None
 
 
 def _transport(sock: socket.socket, **options: object) -> paramiko.Transport:
@@ -155,7 +196,7 @@ def _transport(sock: socket.socket, **options: object) -> paramiko.Transport:
 
     transport = paramiko.Transport(sock, **options)  # type: ignore[arg-type]
     security = transport.get_security_options()
-    security.kex = [KEX_FIRST, *(name for name in security.kex if name != KEX_FIRST)]
+    security.kex = sorted(security.kex, key=lambda name: not name.startswith(KEX_FIRST))
     return transport
 
 
@@ -192,6 +233,10 @@ def _socket(server: Server, login: Login, settings: Settings) -> socket.socket:
             hint="`fab openstack_list` shows whether it runs; a security group or firewall may keep this machine out",
         ) from None
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # Nagle against delayed ACK costs 40 ms a message
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in DEAD_PEER:
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
     return sock
 
 
@@ -214,15 +259,11 @@ def _refused(server: Server, login: Login, error: Exception) -> DeployMachineErr
             hint=f"if you know why it changed, `fab openstack_kill {server.name}` and boot it again,\n"
             "or mend its lines in .deploymachine/known_hosts",
         )
-    if isinstance(error, (paramiko.PasswordRequiredException,)):
-        return ConnectError(
-            "Your SSH key asks for a passphrase", where=where, hint="`ssh-add` it once, then run this again"
-        )
     if isinstance(error, paramiko.AuthenticationException):
         return ConnectError(
             f"{server.name} does not let {login.user} in with your key",
             where=where,
-            why=str(error),
+            why="the server does not know it for this user",
             hint="ADMIN_SSH_KEYS in settings.py must name the key you use (`ssh-add -L` lists those your agent holds)",
         )
     return ConnectError(f"{server.name} could not be logged into", where=where, why=str(error) or type(error).__name__)

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import BinaryIO
 
-HOME = "/var/lib/deploymachine"
+HOME = os.environ.get("DEPLOYMACHINE_HOME", "/var/lib/deploymachine")
 KEPT_BUNDLES = 3
 
 

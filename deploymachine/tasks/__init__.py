@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from invoke import Collection, Context, Task
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.tasks import Task
 
 from deploymachine import servertypes
 from deploymachine.inventory import Inventory, Server
@@ -67,7 +69,7 @@ def _selecting(name: str, choose: Choose, doc: str) -> Task[Any]:
         select(name, choose)
 
     body.__doc__ = doc
-    return task(name=name)(body)  # type: ignore[no-any-return]
+    return task(name=name)(body)
 
 
 def _of_type(kind: str) -> Choose:

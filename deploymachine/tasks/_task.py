@@ -8,19 +8,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from invoke import Exit
-from invoke import task as invoke_task
+from invoke.exceptions import Exit
+from invoke.tasks import Task
 
 from deploymachine.errors import DeployMachineError
 
 INTERRUPTED = 130
 
 
-def task(*args: Any, **options: Any) -> Any:
-    """Use like Invoke's @task, with or without options."""
-    if len(args) == 1 and callable(args[0]) and not options:
-        return invoke_task(_told(args[0]))
-    return lambda body: invoke_task(*args, **options)(_told(body))
+def task(**options: Any) -> Callable[[Callable[..., Any]], Task[Any]]:
+    """Use like Invoke's, always with parentheses: `@task()`, `@task(positional=["name"])`."""
+    return lambda body: Task(_told(body), **options)
 
 
 def _told(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
-from invoke import Context
+from invoke.context import Context
 
 from deploymachine.inventory import Server
 from deploymachine.report import Report
@@ -14,7 +15,7 @@ from deploymachine.tasks._report import reported
 from deploymachine.tasks._task import task
 
 
-@task
+@task()
 def openstack_bootem(_: Context) -> None:
     """Boot every server that settings.py names. Those that are there are kept."""
     _boot(list(settings().server_names()))
@@ -33,7 +34,7 @@ def openstack_boot(_: Context, name: str, type: str = "", flavor: str = "") -> N
     _boot([name], type, flavor)
 
 
-@task
+@task()
 def openstack_list(_: Context) -> None:
     """The deployment's servers: name, type, state, addresses, flavor, image."""
     servers = cloud().servers()
@@ -54,15 +55,35 @@ def openstack_kill(_: Context, name: str, yes: bool = False) -> None:
 
 
 def _boot(names: Sequence[str], kind: str = "", flavor: str = "") -> None:
-    specs = [cloud().boot_spec(name, kind or None, flavor or None) for name in names]
-    with reported() as shown:
-        cloud().boot(specs, _phases(shown, [Server(spec.name, spec.type) for spec in specs]))
+    from deploymachine.cloud import boot_spec
+
+    specs = [boot_spec(settings(), name, kind or None, flavor or None) for name in names]
+    here = cloud()
+    try:
+        with reported() as shown:
+            here.boot(specs, _phases(shown, [Server(spec.name, spec.type) for spec in specs]))
+    finally:
+        for warning in here.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
 
 
 def _phases(shown: Report, servers: Sequence[Server]) -> Callable[[str, str], None]:
+    """Turns the cloud's words on each server into rows of the report."""
+    from deploymachine.cloud import EXISTS, FAILED, GONE, SSH
+
     shown.expect(servers)
     by_name = {server.name: server for server in servers}
-    return lambda name, phase: shown.phase(by_name[name], phase)
+    ends = {EXISTS: "skipped", SSH: "ok", GONE: "ok", FAILED: "failed"}
+
+    def progress(name: str, phase: str) -> None:
+        if phase in {SSH, GONE}:
+            shown.event(by_name[name], {"event": "step-done", "step": phase, "state": "changed"})
+        if phase in ends:
+            shown.end(by_name[name], ends[phase], phase)
+        else:
+            shown.phase(by_name[name], phase)
+
+    return progress
 
 
 def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from invoke import Context, Exit, Task
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task
 
 from deploymachine.tasks._deployment import deployment, settings
 from deploymachine.tasks._report import reported
@@ -15,7 +17,7 @@ from deploymachine.tasks._task import task
 PENDING = 2
 
 
-@task
+@task()
 def provision(_: Context) -> None:
     """Once per server, as root: deploy user, SSH on its own port, firewall. Skips what is provisioned."""
     from deploymachine.provision import provision as provision_servers
@@ -26,7 +28,7 @@ def provision(_: Context) -> None:
         provision_servers(servers, here, shown)
 
 
-@task
+@task()
 def launch(_: Context) -> None:
     """Bring the selected servers to production: cook them, release their sites, wait until they answer."""
     from deploymachine.launch import launch as launch_servers
@@ -56,7 +58,7 @@ def kokki_of(kind: str, choose: Choose) -> Task[Any]:
         _cook(selected, deployment(), dry_run)
 
     cook_type.__doc__ = f"Cook every {kind}, so that it knows its present peers."
-    return cook_type  # type: ignore[no-any-return]
+    return cook_type
 
 
 def _cook(choose: Any, here: Any, dry_run: bool) -> None:

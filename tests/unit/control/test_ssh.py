@@ -1,0 +1,81 @@
+"""Connections: only pinned host keys, only our keys, every outcome shown."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import paramiko
+import pytest
+from conftest import SshServer
+
+from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors
+from deploymachine.hostkeys import HostKeys
+from deploymachine.inventory import Server
+from deploymachine.settings import Settings
+from deploymachine.ssh import Login, connect, on_each, values
+
+
+def test_a_command_runs_there(ssh_server: SshServer, settings: Settings) -> None:
+    with connect(ssh_server.server, Login("deploy", ssh_server.port), settings) as connection:
+        done = connection.run(["sh", "-c", 'echo "$0"; echo oops >&2; exit 3', "two words; $HOME"])
+    assert (done.code, done.output, done.errors) == (3, "two words; $HOME\n", "oops\n")
+
+
+def test_another_host_key_is_never_accepted(ssh_server: SshServer, settings: Settings) -> None:
+    other = paramiko.ECDSAKey.generate()
+    pinned = f"{other.get_name()} {other.get_base64()}"
+    HostKeys(settings).pin("appnode1", "127.0.0.1", ssh_server.port, pinned)
+    with pytest.raises(HostKeyError) as caught:
+        connect(ssh_server.server, Login("deploy", ssh_server.port), settings)
+    assert "another host key" in str(caught.value)
+    assert other.fingerprint in str(caught.value)
+    assert HostKeys(settings).get("127.0.0.1", ssh_server.port) == pinned
+    assert ssh_server.commands == []
+
+
+def test_an_unknown_host_key_is_never_accepted(ssh_server: SshServer, settings: Settings) -> None:
+    HostKeys(settings).unpin("appnode1")
+    with pytest.raises(HostKeyError, match="No host key is known"):
+        connect(ssh_server.server, Login("deploy", ssh_server.port), settings)
+
+
+def test_nobody_answers(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    HostKeys(settings).pin("appnode1", "127.0.0.1", port, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPKdQr5k8ZJ0ak9qjvRqTn2Yz6bGfVQk")
+    with pytest.raises(ConnectError, match=f"does not answer on port {port}") as caught:
+        connect(Server("appnode1", "appnode", "127.0.0.1"), Login("root", port), settings)
+    assert "refused" in str(caught.value)
+
+
+def test_our_key_is_refused(ssh_server: SshServer, settings: Settings, directory: Path) -> None:
+    other = paramiko.ECDSAKey.generate()
+    other.write_private_key_file(str(directory / "id_ed25519"))
+    with pytest.raises(ConnectError, match="does not let deploy in with your key") as caught:
+        connect(ssh_server.server, Login("deploy", ssh_server.port), settings)
+    assert "ADMIN_SSH_KEYS" in str(caught.value)
+
+
+def test_every_server_is_tried_and_every_error_told() -> None:
+    servers = [Server(f"n{number}", "appnode") for number in range(4)]
+    tried = []
+
+    def work(server: Server) -> str:
+        tried.append(server.name)
+        if server.name == "n1":
+            raise ConnectError("n1 is away")
+        if server.name == "n2":
+            raise ZeroDivisionError("ours")
+        return server.name
+
+    outcomes = on_each(servers, work)
+    assert sorted(tried) == ["n0", "n1", "n2", "n3"]
+    assert [outcome.value for outcome in outcomes] == ["n0", None, None, "n3"]
+    with pytest.raises(SeveralErrors) as caught:
+        values(outcomes)
+    assert "2 servers failed" in str(caught.value)
+    assert "n1 is away" in str(caught.value)
+    assert "bug of deploymachine" in str(caught.value)
+    with pytest.raises(DeployMachineError, match="n1 is away"):
+        values(outcomes[:2])
