@@ -24,6 +24,7 @@ PATIENCE: dict[str, Any] = {
     "status_code_retries": 4,
     "retriable_status_codes": [413, 429],
 }  # "too many requests" did nothing yet
+DEVCLOUD = "devcloud"  # what `deploymachine init --devcloud` names the cloud of this machine
 NO_KEYSTONE = "What answers at auth_url is no Keystone"
 HINT_URL = "auth_url in clouds.yaml (or OS_AUTH_URL) is Keystone's address and mostly ends in /v3"
 HINT_CREDENTIALS = (
@@ -76,25 +77,19 @@ def _region(settings: Settings) -> CloudRegion:
 
 
 def _check_chosen(name: str | None, known: list[str], where: str) -> None:
+    there = f"the clouds there are: {', '.join(sorted(known)) or 'none'}"
+    if name == DEVCLOUD and name not in known:
+        raise CloudError("The devcloud is not up", where=where, why=there, hint="`fab devcloud_up` starts it")
     if not known:
         why = "there is neither a clouds.yaml nor any OS_* variable"
         raise CloudError("There are no credentials for a cloud", where=where, why=why, hint=HINT_CREDENTIALS)
     if name is None and len(known) > 1 and "envvars" not in known:
-        raise CloudError(
-            "Which cloud? The settings name none",
-            where=where,
-            why=f"the clouds there are: {', '.join(sorted(known))}",
-            hint="set OPENSTACK_CLOUD in settings.py, or OS_CLOUD",
-        )
+        hint = "set OPENSTACK_CLOUD in settings.py, or OS_CLOUD"
+        raise CloudError("Which cloud? The settings name none", where=where, why=there, hint=hint)
     if name is not None and name not in known:
-        raise CloudError(
-            f"There is no cloud {name!r}{suggestion(name, known)}",
-            where=where,
-            why=f"the clouds there are: {', '.join(sorted(known))}",
-            hint="OPENSTACK_CLOUD in settings.py (or OS_CLOUD) names one of them; `fab devcloud_up` makes 'devcloud'"
-            if name == "devcloud"
-            else "OPENSTACK_CLOUD in settings.py (or OS_CLOUD) names one of them",
-        )
+        what = f"There is no cloud {name!r}{suggestion(name, known)}"
+        hint = "OPENSTACK_CLOUD in settings.py (or OS_CLOUD) names one of them"
+        raise CloudError(what, where=where, why=there, hint=hint)
 
 
 def _check_yaml(files: list[str]) -> None:

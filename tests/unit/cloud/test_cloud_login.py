@@ -48,6 +48,11 @@ def test_no_credentials_at_all(settings):
     assert "clouds.yaml" in error.hint
 
 
+def test_devcloud_is_down(tmp_path, openstack):
+    error = refused(make_settings(tmp_path, openstack, OPENSTACK_CLOUD="devcloud"))
+    assert (error.what, error.hint) == ("The devcloud is not up", "`fab devcloud_up` starts it")
+
+
 def test_several_clouds_and_none_chosen(tmp_path, openstack):
     settings = make_settings(tmp_path, openstack, OPENSTACK_CLOUD=None)
     path = settings.directory / "clouds.yaml"
