@@ -125,3 +125,11 @@ def children(pid: int) -> frozenset[int]:
             if int(fields[1]) == pid and fields[0] != "Z":
                 found.add(int(path.parent.name))
     return frozenset(found)
+
+
+def working_directory(pid: int) -> Optional[Path]:
+    """Where a process stands; None when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:
+        return None

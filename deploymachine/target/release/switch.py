@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, FrozenSet, Optional
 
 from release import health, layout
 from release.account import Account
 from release.steps import Steps
-from release.supervisor import Program, children
+from release.supervisor import Program, children, working_directory
 from release.values import Failure, Release, Site
 
 Result = Dict[str, Any]
 PAUSE = 0.05  # seconds between two looks at the workers
+ASK_AGAIN = 5.0  # seconds; a program that is just starting does not hear the first time
 
 
 @dataclass(frozen=True)
@@ -73,35 +74,57 @@ def rollback(order: Order, to: Optional[str], steps: Steps) -> Result:
 def _go(order: Order, release: Release, before: Optional[str], steps: Steps) -> None:
     site = order.site
     with steps.step("switch") as step:
-        gently = before != release.name and layout.settled(site) and _same_venv(site, before, release)
         layout.unsettle(site, release.name)
         layout.point(site, release.name)
         step.changed(f"{before or 'nothing'} -> {release.name}")
     with steps.step("restart") as step:
-        step.changed(_restart(order, gently))
+        step.changed(_take_over(order, release.name))
     with steps.step("health") as step:
         step.detail = _healthy(order, release.name)
 
 
-def _same_venv(site: Site, before: Optional[str], release: Release) -> bool:
-    old = layout.read(site, before) if before is not None else None
-    return old is not None and old.venv == release.venv
-
-
-def _restart(order: Order, gently: bool) -> str:
-    """A master whose virtualenv stays gets new workers while it holds its socket; another one is started anew."""
+def _take_over(order: Order, name: str) -> str:
+    """Have the program run that release: new workers at the same open socket where it runs, else a start."""
     program = order.program
     state = program.state()
-    if not (gently and state.running):
+    if state.state != "RUNNING":
         program.restart()
-        return "restarted" if state.running else "started"
+        return "started"
     old = children(state.pid)
-    program.reload()
     deadline = time.monotonic() + order.timeout
-    # As long as an old worker is there, a healthy answer may be the old code's.
-    while old & children(state.pid) and time.monotonic() < deadline:
+    asked = float("-inf")
+    while state.running:
+        now = children(state.pid)
+        taken = _working_in(order, now - old, name)
+        if taken and not old & now:  # as long as an old worker is there, a healthy answer may be the old code's
+            return "reloaded"
+        if time.monotonic() >= deadline:
+            raise _not_taken(order, name)
+        if not taken and time.monotonic() - asked > ASK_AGAIN:
+            program.reload()
+            asked = time.monotonic()
         time.sleep(PAUSE)
-    return "reloaded"
+        state = program.state()
+    program.restart()
+    return "restarted"
+
+
+def _working_in(order: Order, pids: FrozenSet[int], name: str) -> bool:
+    """Whether one of the processes stands in that release: gunicorn enters it before it imports the site."""
+    path = order.site.release(name).resolve()
+    with order.account.lifted():
+        places = [working_directory(pid) for pid in pids]
+    return any(place is not None and (place == path or path in place.parents) for place in places)
+
+
+def _not_taken(order: Order, name: str) -> Failure:
+    return Failure(
+        f"The workers of {order.site.name} did not take release {name} within {order.timeout:g} s",
+        where=order.site.program,
+        why="the new code does not come to its end while it starts, or a request of the old one takes longer",
+        hint=f"if it needs the time, raise SITES[{order.site.name!r}]['health_timeout'] in settings.py",
+        output=order.program.log_lines(),
+    )
 
 
 def _healthy(order: Order, name: str) -> str:
@@ -130,13 +153,24 @@ def _put_back(order: Order, failed: Release, steps: Steps) -> Result:
     try:
         with steps.step("put back") as step:
             layout.point(site, safe)
-            order.program.restart() if safe else order.program.stop()
+            _return_to(order, safe)
             answer = health.wait(site, order.timeout, lambda: None) if safe else None
             layout.settle(site)
             step.changed(f"{failed.name} -> {safe or 'nothing'}")
     except Failure as failure:
         return {"put_back": safe, "put_back_healthy": False, "put_back_why": failure.why or failure.what}
     return {"put_back": safe, "put_back_healthy": answer is None or answer.healthy}
+
+
+def _return_to(order: Order, safe: Optional[str]) -> None:
+    """Gently where the program lets us, else at the price of a moment's pause."""
+    if safe is None:
+        order.program.stop()
+        return
+    try:
+        _take_over(order, safe)
+    except Failure:
+        order.program.restart()
 
 
 def _entry(order: Order, release: Release, before: Optional[str], state: str, why: str) -> Dict[str, Any]:

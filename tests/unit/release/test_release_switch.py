@@ -31,12 +31,44 @@ def test_new_code_in_the_same_virtualenv_keeps_the_master_and_its_socket(machine
     assert machine.supervisor.running["site-blog"].pid == pid
 
 
-def test_another_virtualenv_starts_the_program_anew(machine, repository):
+def test_another_virtualenv_keeps_them_too(machine, repository):
     machine.deployed(repository, repository.commit("one"))
     pid = machine.supervisor.running["site-blog"].pid
     machine.deployed(repository, repository.commit("two", requirements="other\n"))
     assert machine.word() == "two"
-    assert machine.supervisor.running["site-blog"].pid != pid
+    assert machine.supervisor.running["site-blog"].pid == pid
+
+
+def test_a_program_that_does_not_hear_the_first_time_is_asked_again(machine, repository, monkeypatch):
+    machine.deployed(repository, repository.commit("one"))
+    monkeypatch.setattr("release.switch.ASK_AGAIN", 0.05)
+    dispatch, deaf = machine.supervisor.dispatch, ["once"]
+
+    def deaf_at_first(method, arguments):
+        heard = not (method.endswith("signalProcess") and deaf and deaf.pop())
+        return dispatch(method, arguments) if heard else True
+
+    monkeypatch.setattr(machine.supervisor, "dispatch", deaf_at_first)
+    machine.deployed(repository, repository.commit("two"))
+    assert machine.word() == "two"
+    assert not deaf
+
+
+def test_workers_that_never_take_the_new_code_fail_the_release_while_the_old_one_serves(
+    machine, repository, monkeypatch
+):
+    live = machine.deployed(repository, repository.commit("one"))
+    new = machine.fetched(repository, repository.commit("two"))[1]["release"]
+    dispatch = machine.supervisor.dispatch
+
+    def deaf(method, arguments):
+        return True if method.endswith("signalProcess") else dispatch(method, arguments)
+
+    monkeypatch.setattr(machine.supervisor, "dispatch", deaf)
+    code, result = machine.ask("switch", release=new, timeout=0.3)
+    assert (code, result["put_back"], result["put_back_healthy"]) == (1, live, True)
+    assert "did not take release" in machine.failure["what"]
+    assert machine.word() == "one"
 
 
 def test_a_release_that_answers_503_is_put_back(machine, repository):
