@@ -60,6 +60,7 @@ def test_only_what_is_read_at_the_start_restarts_it(postgresql):
     told = {
         path.rpartition("/")[2]: {action for action, _service in file.subscriptions["delayed"]}
         for path, file in kitchen.resources["File"].items()
+        if path.startswith("/etc/postgresql/")
     }
     assert told == {
         "deploymachine-start.conf": {"restart"},

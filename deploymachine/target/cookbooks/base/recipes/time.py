@@ -4,9 +4,13 @@ import os
 
 from kokki import *
 
+LOCALTIME = "/etc/localtime"
+
 File("/etc/timezone", content=env.config.base.timezone + "\n", mode=0o644)
 Package("tzdata")
-Link("/etc/localtime", to=f"/usr/share/zoneinfo/{env.config.base.timezone}")
+if os.path.exists(LOCALTIME) and not os.path.islink(LOCALTIME):
+    File(LOCALTIME, action="delete")  # some images have a copy there
+Link(LOCALTIME, to=f"/usr/share/zoneinfo/{env.config.base.timezone}")
 
 # A container has its host's clock; a server with another time daemon keeps that one.
 others = ["/usr/sbin/chronyd", "/usr/sbin/ntpd"]

@@ -38,6 +38,7 @@ for site in env.config.django.sites:
         f"{root}/shared/run",
         user,
         exitcodes=75,  # there is no release yet: not a failure, and nothing to try again
+        startretries=10,  # at boot the address to bind to may be late
         stopwaitsecs=env.config.gunicorn.graceful_timeout + 5,
     )
 

@@ -19,6 +19,13 @@ at_start = configure("conf.d/deploymachine-start.conf", "start.conf", memory_mb=
 running = configure("conf.d/deploymachine.conf", "running.conf", memory_mb=postgresql.memory_mb(env))
 clients = configure("pg_hba.conf", "pg_hba.conf", host=postgresql.host)
 
+# An address that is not there yet when PostgreSQL starts is left out, without another word.
+Directory("/etc/systemd/system/postgresql@.service.d", mode=0o755)
+File(
+    "/etc/systemd/system/postgresql@.service.d/deploymachine.conf",
+    content=StaticFile("postgresql/network-online.conf"),
+    mode=0o644,
+)
 Service("postgresql", enabled=True)
 Service(
     f"postgresql@{version}-main",
