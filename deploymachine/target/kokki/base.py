@@ -96,8 +96,8 @@ class Resource:
 
     actions: ClassVar[List[str]] = ["nothing"]
     provider: Any = None
-    # Whether two of these that write the same `path` are a mistake.
-    claims_path: ClassVar[bool] = False
+    # What of the file at `path` is its own: two that claim the same "whole" are a mistake. "part": a line of it.
+    claims_path: ClassVar[str] = ""
     _arguments: ClassVar[Dict[str, ResourceArgument]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

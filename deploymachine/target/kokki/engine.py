@@ -24,7 +24,7 @@ class Run:
 
     def __init__(self, env: Any, emit: Callable[[Dict[str, Any]], None]) -> None:
         self.env = env
-        self._emit = emit
+        self.listener = emit
         self.totals = dict.fromkeys(STATES, 0)
         self.changes = 0
         self.delayed: Dict[Tuple[str, Any], int] = {}
@@ -37,7 +37,7 @@ class Run:
         self.failures: List[Fail] = []
 
     def emit(self, event: Dict[str, Any]) -> None:
-        self._emit(redact(event))
+        self.listener(redact(event))
 
     def everything(self) -> None:
         """Every resource, then what was delayed. Raises the first failure."""

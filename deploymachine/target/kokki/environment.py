@@ -41,7 +41,7 @@ class Environment:
         self.config = AttributeDictionary()
         self.resources: Dict[str, Dict[str, Any]] = {}
         self.resource_list: List[Any] = []
-        self.claims: Dict[str, Any] = {}
+        self.claims: Dict[str, List[Any]] = {}
         self.cookbooks = AttributeDictionary()
         self.included_recipes: Dict[str, Tuple[Cookbook, str]] = {}
         self.dry_run = dry_run
@@ -95,9 +95,11 @@ class Environment:
         if not resource.claims_path or not ACTIONS_THAT_WRITE.intersection(resource.action):
             return
         path = os.path.normpath(str(resource.path))
-        other = self.claims.setdefault(path, resource)
-        if other is not resource:
-            raise Fail(f"{resource} and {other} (at {other.source}) both want to write {path}")
+        claims = self.claims.setdefault(path, [])
+        for other in claims:
+            if _fight(resource, other):
+                raise Fail(f"{resource} and {other} (at {other.source}) both want to write {path}")
+        claims.append(resource)
 
     def withdraw(self, resource: Any) -> None:
         """Forget a resource whose declaration turned out to be wrong."""
@@ -220,6 +222,14 @@ class Kitchen(Environment):
 
     def _known_cookbooks(self) -> List[str]:
         return [name for path in self.cookbook_paths if os.path.isdir(path) for name in os.listdir(path)]
+
+
+def _fight(one: Any, other: Any) -> bool:
+    """Whether what one writes at their path is what the other would write over."""
+    if one.claims_path == other.claims_path:
+        return bool(one.claims_path == "whole")
+    whole = one if one.claims_path == "whole" else other
+    return whole.arguments.get("content") is not None
 
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep

@@ -24,13 +24,19 @@ Emit = Callable[[Dict[str, Any]], None]
 
 def cook(request: Mapping[str, Any], emit: Emit) -> int:
     """Carry out a "cook" request. Gives 0: fine, 2: a dry run that found changes, 1: an error."""
+    return bring_about(lambda kitchen: _fill(kitchen, request), emit, request)
+
+
+def bring_about(fill: Callable[[Kitchen], None], emit: Emit, request: Mapping[str, Any]) -> int:
+    """Run what fill puts into a kitchen, alone on this server. Of the request: host, roles, dry_run, lock_wait."""
     begun = time.perf_counter()
     kitchen = Kitchen(dry_run=bool(request.get("dry_run")))
     outlet = Outlet(emit, kitchen)
-    kitchen.runner._emit = outlet
+    kitchen.runner.listener = outlet
     try:
         with outlet.signals(), only_one(lock_path(), float(request.get("lock_wait", 60)), outlet.waiting):
-            _declare(kitchen, request)
+            fill(kitchen)
+            kitchen.declare()
             outlet(_begun(kitchen, request))
             _run(kitchen)
         state = "pending" if _wants_changes(kitchen) else "ok"
@@ -80,11 +86,10 @@ class Outlet:
         self.stop(f"{signal.Signals(number).name} received")
 
 
-def _declare(kitchen: Kitchen, request: Mapping[str, Any]) -> None:
+def _fill(kitchen: Kitchen, request: Mapping[str, Any]) -> None:
     kitchen.add_cookbook_path(*(os.path.join(BUNDLE, path) for path in request.get("cookbook_paths", ["cookbooks"])))
     kitchen.update_config(reveal(dict(request.get("attributes", {}))))
     kitchen.include_recipe(*request.get("recipes", []))
-    kitchen.declare()
 
 
 def _begun(kitchen: Kitchen, request: Mapping[str, Any]) -> Dict[str, Any]:

@@ -21,6 +21,12 @@ _PROVIDERS = {
     "Service": "kokki.resources.service.ServiceProvider",
     "User": "kokki.resources.accounts.UserProvider",
     "Group": "kokki.resources.accounts.GroupProvider",
+    "Mount": "kokki.resources.mount.MountProvider",
+    "SystemdUnit": "kokki.resources.unit.SystemdUnitProvider",
+    "Sysctl": "kokki.resources.sysctl.SysctlProvider",
+    "Line": "kokki.resources.line.LineProvider",
+    "Cron": "kokki.resources.cron.CronProvider",
+    "AptRepository": "kokki.resources.repository.AptRepositoryProvider",
 }
 
 

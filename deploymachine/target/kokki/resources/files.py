@@ -39,7 +39,7 @@ class File(Resource):
     validate = ResourceArgument()
 
     actions: ClassVar[List[str]] = [*Resource.actions, "create", "delete", "touch"]
-    claims_path = True
+    claims_path = "whole"
 
 
 class Directory(Resource):
@@ -53,7 +53,7 @@ class Directory(Resource):
     recursive = BooleanArgument(default=False)
 
     actions: ClassVar[List[str]] = [*Resource.actions, "create", "delete"]
-    claims_path = True
+    claims_path = "whole"
 
 
 class Link(Resource):
@@ -65,7 +65,7 @@ class Link(Resource):
     hard = BooleanArgument(default=False)
 
     actions: ClassVar[List[str]] = [*Resource.actions, "create", "delete"]
-    claims_path = True
+    claims_path = "whole"
 
 
 class PathProvider(Provider):
@@ -100,6 +100,7 @@ class PathProvider(Provider):
 
 
 class FileProvider(PathProvider):
+    makes_parents = False
     _replacement: Optional[Replacement] = None
 
     def action_create(self) -> None:
@@ -149,6 +150,8 @@ class FileProvider(PathProvider):
     def _stage(self, changes: Changes) -> None:
         if "content" in changes:
             final = {key: change[1] for key, change in changes.items() if key != "content"}
+            if self.makes_parents:
+                os.makedirs(os.path.dirname(self.resource.path), exist_ok=True)
             self._replacement = Replacement(trusted_path(self.resource.path), changes["content"][1], final)
             if self.resource.validate is not None:
                 self._replacement.check(self.resource.validate)
