@@ -24,6 +24,7 @@ for site in env.config.django.sites:
         owner=user,
         group=user,
         mode=0o600,
+        backup=False,  # secrets lie in one place
         notifies=[("run", reload)],
     )
     env.cookbooks.gunicorn.configuration(site, notifies=[("run", reload)])

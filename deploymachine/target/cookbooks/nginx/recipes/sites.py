@@ -20,7 +20,7 @@ for site in config.sites:
         raise Fail(f"nginx.certificates has none for the site {name}")
     pair = config.certificates[name]
     File(f"/etc/nginx/tls/{name}.crt", content=pair["certificate"], mode=0o644)
-    File(f"/etc/nginx/tls/{name}.key", content=pair["key"], mode=0o600)
+    File(f"/etc/nginx/tls/{name}.key", content=pair["key"], mode=0o600, backup=False)
     enable(name, "site", site=site)
 
 if not has_default:
