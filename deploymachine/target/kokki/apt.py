@@ -11,11 +11,13 @@ from kokki import dpkg, process
 from kokki.exceptions import Fail
 from kokki.paths import private_directory, state_path, system_path
 
+LOCK_WAIT = 300  # seconds
+LOCK_PAUSE = 1.0
 OPTIONS = [
     "-q",
     "-y",
     "-o",
-    "DPkg::Lock::Timeout=300",
+    f"DPkg::Lock::Timeout={LOCK_WAIT}",
     "-o",
     "Dpkg::Options::=--force-confdef",
     "-o",
@@ -36,7 +38,10 @@ POLICY_MARK = "# written by kokki"
 
 def get(arguments: Sequence[str], what: str) -> process.Completed:
     """apt-get with arguments, prepared so that it waits for dpkg's lock and never for a person."""
-    return process.check(["apt-get", *OPTIONS, *arguments], what, environment=ENVIRONMENT)
+    completed = _patiently(arguments)
+    if completed.code != 0:
+        raise process.failed(completed, what)
+    return completed
 
 
 def install(words: Sequence[str], *, recommends: bool, upgrade: bool = False) -> None:
@@ -82,9 +87,7 @@ def candidates(names: Sequence[str]) -> Dict[str, str]:
 
 def refresh() -> str:
     """Refresh the index; the reason when that did not work, else ''."""
-    completed = process.run(
-        ["apt-get", *OPTIONS, "-o", "APT::Update::Error-Mode=any", "update"], environment=ENVIRONMENT
-    )
+    completed = _patiently(["-o", "APT::Update::Error-Mode=any", "update"])
     if completed.code != 0:
         return (
             "\n".join(line for line in completed.lines if line.startswith(("E:", "W:", "Err:")))
@@ -158,6 +161,17 @@ def missing(names: Sequence[str], max_age: float) -> List[str]:
             hint="look at the server's network, its proxy settings and /etc/apt/sources.list.d",
         )
     return unknown
+
+
+def _patiently(arguments: Sequence[str]) -> process.Completed:
+    """apt-get, again as long as another has the index or the archive locked: apt itself waits for dpkg's lock only."""
+    until = time.monotonic() + LOCK_WAIT
+    while True:
+        completed = process.run(["apt-get", *OPTIONS, *arguments], environment=ENVIRONMENT)
+        locked = any(line.startswith("E: Could not get lock") for line in completed.lines)
+        if completed.code == 0 or not locked or time.monotonic() > until:
+            return completed
+        time.sleep(LOCK_PAUSE)
 
 
 def _unknown(names: Sequence[str]) -> List[str]:

@@ -80,14 +80,10 @@ class Printer:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "kokki", description="Bring this machine to the state that roles of a kitchen file declare."
-    )
+    parser = ArgumentParser("kokki", description="Bring this machine to what roles of a kitchen file declare.")
     parser.add_argument("roles", nargs="+", metavar="ROLE", help="a function of the kitchen file")
     parser.add_argument("-f", "--file", default="kitchen.py", help="the kitchen file, or a folder of them")
-    parser.add_argument(
-        "-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="a setting, e.g. a.b=1"
-    )
+    parser.add_argument("-o", "--option", action="append", default=[], metavar="KEY=VALUE", help="a setting: a.b=1")
     parser.add_argument("-d", "--dump", metavar="json:-", help="show what would be run: json or yaml, to a file or -")
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would change, change nothing")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what is right already, too")

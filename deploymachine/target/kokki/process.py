@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Union
 from kokki.exceptions import Fail
 
 LAST_LINES = 20
+LONGEST_OUTPUT = 16 * 2**20  # bytes kept of what a command prints, its end
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -69,7 +70,7 @@ def run(
         except OSError as error:
             raise Fail(f"{argv[0]} can't be run: {error.strerror}", command=shown(argv)) from None
         _finish(process, stdin, timeout)
-        output.seek(0)
+        output.seek(max(0, output.seek(0, os.SEEK_END) - LONGEST_OUTPUT))
         return Completed(argv, process.returncode, output.read().decode("utf-8", "replace"))
 
 

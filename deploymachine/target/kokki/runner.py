@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Callable, Dict, Iterator, Mapping
 
 from kokki import apt
@@ -79,7 +79,8 @@ class Outlet:
         """SIGTERM, SIGHUP and SIGINT end the run between two resources instead of in the middle of one."""
         with ExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-                stack.callback(signal.signal, number, signal.signal(number, self._asked_to_stop))
+                with suppress(ValueError):  # signals are for a main thread only
+                    stack.callback(signal.signal, number, signal.signal(number, self._asked_to_stop))
             yield
 
     def _asked_to_stop(self, number: int, _frame: Any) -> None:

@@ -1,6 +1,7 @@
 """File, Directory and Link over a real file system: made, changed, left alone, never half-way."""
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -110,6 +111,20 @@ class TestFile:
     def test_what_a_killed_run_left_is_no_hindrance(self, world):
         (world.out / ".a.kokki").write_text("half")
         world.recipe('File(OUT + "/a", content="x")')
+        assert [path.name for path in world.out.iterdir()] == ["a"]
+
+    def test_a_full_disk_leaves_the_old_file(self, world):
+        (world.out / "a").write_text("old")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        recipe = 'File(OUT + "/a", content="x" * 100000, backup=False)'
+        world.recipe(recipe, dry_run=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50000, limits[1]))
+        try:
+            cooked = world.cook("app")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert (cooked.code, (world.out / "a").read_text()) == (1, "old")
+        assert cooked.of("resource-done")[0]["error"]["message"] == "File too large"
         assert [path.name for path in world.out.iterdir()] == ["a"]
 
     def test_through_a_link_of_our_own(self, world):

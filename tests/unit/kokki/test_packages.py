@@ -12,6 +12,7 @@ APT = r"""
         cat "$HERE/fake/update-output" 2>/dev/null
         exit $(cat "$HERE/fake/update-code" 2>/dev/null || echo 0);;
     *" install "*)
+        test -e "$HERE/fake/locked" && { rm "$HERE/fake/locked"; echo "E: Could not get lock /x. It is held"; exit 100; }
         cp "$ROOT/usr/sbin/policy-rc.d" "$HERE/fake/policy-seen" 2>/dev/null
         env > "$HERE/fake/environment"
         test -e "$HERE/fake/broken" && { echo "E: it broke"; exit 100; }
@@ -127,6 +128,11 @@ class TestInstall:
         (apt / "broken").touch()
         error = world.recipe('Package("nginx")').of("resource-done")[0]["error"]
         assert (error["exit_code"], error["output"]) == (100, ["E: it broke"])
+
+    def test_waits_for_who_has_the_lock(self, world, apt, monkeypatch):
+        monkeypatch.setattr("kokki.apt.LOCK_PAUSE", 0)
+        (apt / "locked").touch()
+        assert world.recipe('Package("nginx")').code == 0
 
     def test_an_unknown_one_fails_alone(self, world, apt):
         world.recipe('Package("nginx")\nPackage("nosuch")')

@@ -90,7 +90,7 @@ class ServiceProvider(Provider):
         if "enabled" in changes:
             unmask = self._unit().get("UnitFileState", "").startswith("masked")
             for verb in ["unmask"] * unmask + ["enable" if changes["enabled"][1] else "disable"]:
-                systemd.act(verb, self._name)
+                self._systemctl(verb)
             self.resource.updated()
         if "running" in changes:
             self._act("start" if changes["running"][1] else "stop")
@@ -104,10 +104,13 @@ class ServiceProvider(Provider):
         unit = self._unit()
         if verb == "reload" and unit.get("CanReload") == "no":
             verb = "restart"
+        self._systemctl(verb)
+        if verb in ("start", "restart") and self._unit().get("ActiveState") == "failed":
+            raise systemd.died(self._name, "failed")
+
+    def _systemctl(self, verb: str) -> None:
         systemd.act(verb, self._name)
-        now = systemd.show([self._name])[self._name]
-        if verb in ("start", "restart") and now.get("ActiveState") == "failed":
-            raise systemd.died(self._name, now["ActiveState"])
+        _known(self.env).clear()
 
     def _by_command(self, verb: str, command: Command) -> None:
         if callable(command):
