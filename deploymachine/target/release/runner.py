@@ -13,7 +13,7 @@ from release.account import Account
 from release.build import build
 from release.steps import Emit, Steps
 from release.switch import Order, rollback, switch
-from release.tools import Tools, with_site
+from release.tools import Tools, read_environment, secrets, with_site
 from release.values import Failure, Release, Site
 
 Result = Dict[str, Any]
@@ -104,6 +104,7 @@ def _act(request: Request, steps: Steps) -> Result:
         stack.enter_context(account.acting())
         if request["action"] != "state":
             stack.enter_context(_locked(site))
+        steps.hide = secrets(read_environment(site.root / "shared" / "env"))
         return action(Run(request, site, account, steps, bundle))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
 from release.values import Failure
 
@@ -31,9 +31,27 @@ class Steps:
     """Tells each phase of one run as it begins and ends, and counts."""
 
     def __init__(self, emit: Emit) -> None:
-        self.emit = emit
+        self._emit = emit
+        self.hide: Sequence[str] = ()
         self.began = time.monotonic()
         self.totals = dict.fromkeys(STATES, 0)
+
+    def emit(self, event: Dict[str, Any]) -> None:
+        """Send an event, without the secrets."""
+        self._emit({key: self._hidden(value) for key, value in event.items()})
+
+    def hidden(self, text: str) -> str:
+        """The text with every secret (`hide`) cut out."""
+        for secret in self.hide:
+            text = text.replace(secret, "********")
+        return text
+
+    def _hidden(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.hidden(value)
+        if isinstance(value, dict):
+            return {key: self._hidden(item) for key, item in value.items()}
+        return [self._hidden(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:

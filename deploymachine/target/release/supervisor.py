@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 from release.account import Account
+from release.tools import telling
 from release.values import Failure
 
 ALREADY_STARTED, NOT_RUNNING, BAD_NAME = 60, 70, 10
 TIMEOUT = 120  # seconds: a stop waits for the requests under way
-DEAD = frozenset({"FATAL", "EXITED", "STOPPED", "UNKNOWN"})
+# BACKOFF too: what ended right after its start will do so again, and every try costs visitors a second.
+DEAD = frozenset({"FATAL", "EXITED", "STOPPED", "UNKNOWN", "BACKOFF"})
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Program:
         for method in ("readProcessStdoutLog", "readProcessStderrLog"):
             with suppress(Failure):
                 text += str(self._call(method, self.name, -8000, 0))
-        return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
+        return telling(text, count)
 
     def _call(self, method: str, *arguments: object, tolerate: Optional[int] = None) -> Any:
         with self.account.lifted():

@@ -53,7 +53,7 @@ def switch(order: Order, name: str, steps: Steps) -> Result:
     except Failure as failure:
         failure.result.update(_put_back(order, release, steps))
         with suppress(OSError):  # a full disk must not hide why the release failed
-            layout.log(site, _entry(order, release, before, "failed", failure.why))
+            layout.log(site, _entry(order, release, before, "failed", steps.hidden(failure.why)))
         raise
     layout.went_live(site, name, back=order.back)
     layout.settle(site)
@@ -140,7 +140,7 @@ def _healthy(order: Order, name: str) -> str:
             f"Release {name} of {site.name} does not answer as it should",
             where=f"http://{site.bind}{site.health_path}",
             why=answer.why,
-            hint=f"look at its log below; `fab supervisor.tail --site={site.name}` shows more",
+            hint=f"its last words are below; `sudo supervisorctl tail -9000 {program.name}` on the server shows more",
             output=program.log_lines(),
         )
     return answer.why

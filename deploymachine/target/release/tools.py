@@ -11,7 +11,6 @@ from configparser import ConfigParser, Error
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Optional
-from urllib.parse import urlsplit
 
 from release.account import Account
 from release.values import Failure, Site
@@ -19,16 +18,16 @@ from release.values import Failure, Site
 LAST_LINES = 25
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+URL_PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 SECRET_NAME = re.compile(r"SECRET|PASSW|TOKEN|KEY|DSN|CREDENTIAL|_URL$|^URL", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Tools:
-    """How commands run for one site. hide: values that are cut out of whatever is shown of their output."""
+    """How commands run for one site."""
 
     account: Account
     environment: Mapping[str, str]
-    hide: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, site: Site, account: Account) -> Tools:
@@ -89,18 +88,14 @@ class Tools:
             raise Failure(what, why=f"{argv[0]} does not start: {error.strerror}", command=shlex.join(argv)) from None
 
     def _failure(self, what: str, argv: List[str], text: str, why: str, code: Optional[int], hint: str) -> Failure:
-        lines = self.last_lines(text)
+        lines = telling(text)
         why = why or (lines[-1].strip() if lines else f"exit code {code}")
-        return Failure(what, why=why, command=self.hidden(shlex.join(argv)), exit_code=code, output=lines, hint=hint)
+        return Failure(what, why=why, command=shlex.join(argv), exit_code=code, output=lines, hint=hint)
 
-    def hidden(self, text: str) -> str:
-        for value in self.hide:
-            text = text.replace(value, "********")
-        return text
 
-    def last_lines(self, text: str) -> List[str]:
-        """The end of an output, without empty lines and without secrets."""
-        return [line.rstrip() for line in self.hidden(text).splitlines() if line.strip()][-LAST_LINES:]
+def telling(text: str, count: int = LAST_LINES) -> List[str]:
+    """The last lines of an output that say something: neither empty nor a traceback's underlining."""
+    return [line.rstrip() for line in text.splitlines() if line.strip(" ~^\t")][-count:]
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -120,7 +115,7 @@ def with_site(tools: Tools, site: Site, venv: Path) -> Tools:
         "PATH": f"{venv / 'bin'}:{tools.environment['PATH']}",
         "VIRTUAL_ENV": str(venv),
     }
-    return Tools(tools.account, environment, secrets(variables))
+    return Tools(tools.account, environment)
 
 
 def read_environment(path: Path) -> Dict[str, str]:
@@ -138,7 +133,7 @@ def read_environment(path: Path) -> Dict[str, str]:
 def secrets(variables: Mapping[str, str]) -> tuple[str, ...]:
     """The values whose names say that nobody should read them, and the passwords inside URLs; longest first."""
     found = {value for name, value in variables.items() if SECRET_NAME.search(name)}
-    found |= {urlsplit(value).password or "" for value in variables.values() if "://" in value}
+    found |= {match[1] for value in variables.values() for match in URL_PASSWORD.finditer(value)}
     return tuple(sorted((value for value in found if len(value) >= 6), key=len, reverse=True))
 
 

@@ -245,6 +245,8 @@ class Machine:
         (self.root / "shared" / "env").write_text(f"DATABASE='{self.database}'\nTOKEN='s3cret value'\n")
         self.supervisor = Supervisor(self.path / "s", self.path / "log")
         self.supervisor.programs["site-blog"] = lambda: [
+            "env",
+            "TOKEN=s3cret value",
             sys.executable,
             str(self.master),
             str(self.root),

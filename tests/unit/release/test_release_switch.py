@@ -90,7 +90,8 @@ def test_a_release_that_does_not_boot_is_put_back_and_its_log_is_shown(machine, 
     new = machine.fetched(repository, repository.commit("dead", status=0))[1]["release"]
     assert machine.ask("switch", release=new)[0] == 1
     assert "FATAL" in machine.failure["why"]
-    assert any("no database here" in line for line in machine.failure["output"])
+    assert any("no database here ********" in line for line in machine.failure["output"])
+    assert "s3cret" not in str(machine.events) + (machine.root / "deploys.log").read_text()
     assert machine.word() == "one"
 
 
