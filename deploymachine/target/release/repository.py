@@ -10,7 +10,7 @@ from release.tools import Tools
 from release.values import Failure, Release, Site
 
 # Nobody sits at this terminal: git must fail rather than ask.
-GIT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes", "GIT_CONFIG_NOSYSTEM": "1"}
+GIT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
 KEPT = "refs/deploymachine/"
 EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
