@@ -45,6 +45,7 @@ class Environment:
         self.cookbooks = AttributeDictionary()
         self.included_recipes: Dict[str, Tuple[Cookbook, str]] = {}
         self.dry_run = dry_run
+        self.keeps_state = False  # a run on a server may leave there what makes the next one quicker
         self.runner = Run(self, emit)
         self.update_config(
             {

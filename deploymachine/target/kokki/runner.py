@@ -33,6 +33,7 @@ def bring_about(fill: Callable[[Kitchen], None], emit: Emit, request: Mapping[st
     kitchen = Kitchen(dry_run=bool(request.get("dry_run")))
     outlet = Outlet(emit, kitchen)
     kitchen.runner.listener = outlet
+    kitchen.keeps_state = True
     try:
         with outlet.signals(), only_one(lock_path(), float(request.get("lock_wait", 60)), outlet.waiting):
             fill(kitchen)

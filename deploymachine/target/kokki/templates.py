@@ -74,7 +74,7 @@ def _environment(env: Any) -> jinja2.Environment:
             autoescape=False,  # noqa: S701 - configuration files, not HTML
             undefined=jinja2.StrictUndefined,
             keep_trailing_newline=True,
-            bytecode_cache=_Compiled(),
+            bytecode_cache=_Compiled() if env.keeps_state else None,
             auto_reload=False,
         )
     return _environments[id(env)]

@@ -12,7 +12,7 @@ APT = r"""
         cat "$HERE/fake/update-output" 2>/dev/null
         exit $(cat "$HERE/fake/update-code" 2>/dev/null || echo 0);;
     *" install "*)
-        test -e "$HERE/fake/locked" && { rm "$HERE/fake/locked"; echo "E: Could not get lock /x. It is held"; exit 100; }
+        test -e "$HERE/fake/locked" && { rm "$HERE/fake/locked"; echo "E: Could not get lock /x"; exit 100; }
         cp "$ROOT/usr/sbin/policy-rc.d" "$HERE/fake/policy-seen" 2>/dev/null
         env > "$HERE/fake/environment"
         test -e "$HERE/fake/broken" && { echo "E: it broke"; exit 100; }
