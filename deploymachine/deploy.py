@@ -104,7 +104,7 @@ def deploy(
         for name in chosen
     }
     with Crew(deployment, report, servers) as crew:
-        return [release_site(crew.job(name), source) for name, source in sources.items()]
+        return [crew.note(release_site(crew.job(name), source), source.note) for name, source in sources.items()]
 
 
 def rollback(
@@ -117,7 +117,7 @@ def rollback(
 ) -> list[Released]:
     """Bring the named sites back to the release that was live before, or to the release `to`. Raises ReleaseError."""
     with Crew(deployment, report, servers) as crew:
-        return [roll_back_site(crew.job(name), to) for name in _chosen(sites, deployment)]
+        return [crew.note(roll_back_site(crew.job(name), to)) for name in _chosen(sites, deployment)]
 
 
 def release_site(job: Job, source: Source) -> Released:
@@ -272,6 +272,7 @@ class Crew:
         self._password = sudo_password(deployment)
         self._connections: dict[str, ssh.Connection] = {}
         self._failed: set[str] = set()
+        self._notes: list[str] = []
 
     def __enter__(self) -> Crew:
         self.report.expect(self.servers)
@@ -279,7 +280,7 @@ class Crew:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for server in self.servers:
-            self.report.end(server, "failed" if server.name in self._failed else "ok")
+            self.report.end(server, "failed" if server.name in self._failed else "ok", "; ".join(self._notes))
         with ExitStack() as stack:
             for connection in self._connections.values():
                 stack.callback(connection.close)
@@ -291,6 +292,11 @@ class Crew:
             return site_attributes(site, server, self.deployment)
 
         return Job(site, self.servers, attributes, self.run, self.report.phase, by)
+
+    def note(self, released: Released, more: str = "") -> Released:
+        """Have the report say what is served now."""
+        self._notes += [f"{released.site} serves {released.release}", *([more] if more else [])]
+        return released
 
     def run(self, server: Server, request: Request, attachment: bytes = b"") -> Result:
         """Carry out one request; its events are shown."""

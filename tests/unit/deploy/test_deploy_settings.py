@@ -1,0 +1,97 @@
+"""From settings.py to requests on the wire: one connection a server, the site's own values, one row in the report."""
+
+import io
+
+import pytest
+
+from deploymachine import deploy as subject
+from deploymachine.converge import Result
+from deploymachine.errors import ConnectError, ReleaseError, SeveralErrors, UsageError
+from deploymachine.inventory import Inventory, Server
+from deploymachine.report import LineReport
+from deploymachine.secrets import Secrets
+from deploymachine.servertypes import Deployment
+from deploymachine.settings import Settings
+
+SERVERS = (Server("appnode1", "appnode", "10.0.0.1"), Server("appnode2", "appnode", "10.0.0.2"))
+
+
+class Connection:
+    def __init__(self, server):
+        self.server = server
+        self.closed = False
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def deployment(tmp_path, repository):
+    repository.commit("one")
+    settings = Settings(
+        directory=tmp_path,
+        DEPLOYMENT="test",
+        OPENSTACK_SERVERS={"appnode": (("appnode1", "small"), ("appnode2", "small"))},
+        ADMIN_SSH_KEYS=("ssh-ed25519 AAAA",),
+        SITES={
+            "blog": {"repository": "origin", "wsgi": "app:application", "settings_module": "settings", "port": 8123}
+        },
+    )
+    return Deployment(settings, Inventory(SERVERS), Secrets(tmp_path / "secrets.json"))
+
+
+@pytest.fixture
+def wire(monkeypatch):
+    """Stands where SSH is: keeps connections and requests, answers as healthy servers would."""
+    kept = {"connections": [], "requests": []}
+
+    def connect(server, login, settings):
+        kept["connections"].append(Connection(server))
+        return kept["connections"][-1]
+
+    def run(connection, request, show, *, sudo_password, attachment):
+        kept["requests"].append((connection.server.name, request, attachment))
+        show(connection.server, {"event": "run-begun", "count": 1})
+        if (connection.server.name, request["action"]) in kept.get("cut", ()):
+            raise ConnectError("cut", where=connection.server.where)
+        return Result("ok", result={"changed": True} if request["action"] == "switch" else {})
+
+    monkeypatch.setattr(subject.ssh, "connect", connect)
+    monkeypatch.setattr(subject.converge, "run", run)
+    return kept
+
+
+def test_every_server_gets_one_connection_and_its_own_site(deployment, wire):
+    stream = io.StringIO()
+    with LineReport(stream) as report:
+        released = subject.deploy(SERVERS, deployment, report)
+    assert [one.site for one in released] == ["blog"]
+    assert [connection.closed for connection in wire["connections"]] == [True, True]
+    builds = {name: request for name, request, _ in wire["requests"] if request["action"] == "build"}
+    assert builds["appnode2"]["site"]["bind"] == "10.0.0.2:8123"
+    assert builds["appnode1"]["release"] == builds["appnode2"]["release"]
+    assert builds["appnode1"]["source"]["kind"] == "bundle"
+    assert all(attachment for _, request, attachment in wire["requests"] if request["action"] == "build")
+    assert "@" in builds["appnode1"]["by"]
+    assert "environment" not in builds["appnode1"]["site"]
+    assert released[0].release in stream.getvalue()
+
+
+def test_another_branch_can_be_asked_for_and_an_unknown_one_reaches_no_server(deployment, wire, repository):
+    repository.git("branch", "next")
+    with LineReport(io.StringIO()) as report:
+        assert subject.deploy(SERVERS, deployment, report, ref="next")
+        asked = len(wire["requests"])
+        with pytest.raises(ReleaseError, match="'nxt'; did you mean 'next'"):
+            subject.deploy(SERVERS, deployment, report, ref="nxt")
+        with pytest.raises(UsageError, match="no site 'blgo'"):
+            subject.deploy(SERVERS, deployment, report, sites=["blgo"])
+    assert len(wire["requests"]) == asked
+
+
+def test_a_cut_connection_is_given_up_and_the_rows_say_failed(deployment, wire):
+    wire["cut"] = {("appnode1", "state"), ("appnode2", "state")}
+    with LineReport(io.StringIO()) as report, pytest.raises(SeveralErrors):
+        subject.deploy(SERVERS, deployment, report)
+    assert all(connection.closed for connection in wire["connections"])
+    assert {row.state for row in report.rows.values()} == {"failed"}
