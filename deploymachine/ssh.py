@@ -145,15 +145,16 @@ def connect(server: Server, login: Login, settings: Settings) -> Connection:
 
 def _our_keys(login: Login, settings: Settings) -> paramiko.auth_strategy.AuthStrategy:
     """Offers the keys that ADMIN_SSH_KEYS names and we hold, in the agent or as files; no others, since servers count."""
+    import paramiko
     from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
 
     keys = _held_keys(settings)
 
-    class OurKeys(AuthStrategy):  # type: ignore[misc] # its base is untyped
+    class OurKeys(AuthStrategy):
         def get_sources(self) -> Iterator[AuthSource]:
             return (InMemoryPrivateKey(login.user, key) for key in keys)
 
-    return OurKeys(ssh_config=None)
+    return OurKeys(ssh_config=paramiko.SSHConfig())
 
 
 def _held_keys(settings: Settings) -> list[paramiko.PKey]:

@@ -19,6 +19,7 @@ from deploymachine.tasks import _deployment, devcloud, openstack, servers
 from deploymachine.tasks._deployment import deployment
 from deploymachine.tasks._selection import Choose, select, selected
 from deploymachine.tasks._task import task
+from deploymachine.tasks._unknown import tell_unknown_words
 
 __all__ = ["deployment", "namespace", "selected", "task"]
 
@@ -34,6 +35,7 @@ def namespace(fabfile: str | Path) -> Collection:
         found.tasks[one.name] = one
     for module in _contrib():
         found.add_collection(Collection.from_module(module, auto_dash_names=False))
+    tell_unknown_words(list(found.task_names))
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SshServer
+from ssh_server import SshServer
 
 from deploymachine.bundle import bundle
 from deploymachine.converge import NoPythonError, Result, run
@@ -45,7 +45,9 @@ def test_the_bundle_is_sent_once(ssh_server: SshServer, settings: Settings, tmp_
     ask(ssh_server, settings, STATE)
     kept = tmp_path / "server" / "bundles" / bundle(()).hash
     assert list(kept.rglob("*.pyc"))
-    (kept / "guard.py").write_text("def main(request, emit):\n    emit({'event': 'run-done', 'state': 'ok'})\n    return 0\n")
+    (kept / "guard.py").write_text(
+        "def main(request, emit):\n    emit({'event': 'run-done', 'state': 'ok'})\n    return 0\n"
+    )
     assert ask(ssh_server, settings, STATE).result == {}, "the unpacked one was used, not a new one"
 
 
@@ -68,7 +70,9 @@ def test_an_attachment_arrives_whole(ssh_server: SshServer, settings: Settings, 
 
 
 def test_sudo_gets_the_password_and_nobody_else(ssh_server: SshServer, settings: Settings, tmp_path: Path) -> None:
-    fake_sudo(tmp_path, f'read -r p; echo "$p" > {tmp_path}/password; while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
+    fake_sudo(
+        tmp_path, f'read -r p; echo "$p" > {tmp_path}/password; while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
+    )
     assert ask(ssh_server, settings, STATE, sudo_password=Secret("s3cret pass")).ok
     assert (tmp_path / "password").read_text() == "s3cret pass\n"
     assert "s3cret" not in " ".join(ssh_server.commands)
@@ -80,7 +84,9 @@ def test_a_sudo_that_does_not_ask_does_no_harm(ssh_server: SshServer, settings: 
 
 
 def test_sudo_refuses(ssh_server: SshServer, settings: Settings, tmp_path: Path) -> None:
-    fake_sudo(tmp_path, 'read -r p; echo "Sorry, try again." >&2; echo "sudo: 1 incorrect password attempt" >&2; exit 1')
+    fake_sudo(
+        tmp_path, 'read -r p; echo "Sorry, try again." >&2; echo "sudo: 1 incorrect password attempt" >&2; exit 1'
+    )
     with pytest.raises(ConvergeError, match="does not take the deploy user's password") as caught:
         ask(ssh_server, settings, STATE, sudo_password=Secret("s3cret"))
     assert "secrets.json" in str(caught.value)

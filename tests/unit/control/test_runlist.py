@@ -117,7 +117,10 @@ roles:
     ("text", "words"),
     [
         ("roles: {appnodes: {}}", ["no role 'appnode'", "did you mean 'appnodes'"]),
-        ("roles: {appnode: {parents: [bsae]}, base: {}}", ["no role 'bsae'", "did you mean 'base'", "parents of appnode"]),
+        (
+            "roles: {appnode: {parents: [bsae]}, base: {}}",
+            ["no role 'bsae'", "did you mean 'base'", "parents of appnode"],
+        ),
         ("roles: {appnode: {parents: [b]}, b: {parents: [appnode]}}", ["its own parent", "appnode -> b -> appnode"]),
         ("roles: {appnode: {recipe: [x]}}", ["roles.appnode.recipe"]),
         ("roles: {appnode: {recipes: ['x y']}}", ["roles.appnode.recipes.0"]),

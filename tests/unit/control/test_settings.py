@@ -88,4 +88,6 @@ def test_ssh_port_is_a_free_port(directory: Path, port: int) -> None:
 
 @pytest.mark.parametrize("path", ["/etc", "../other", "a/../../b"])
 def test_a_sites_directory_stays_in_its_repository(directory: Path, path: str) -> None:
-    assert "inside the repository" in told(directory, '"repository": "blog",', f'"repository": "x", "directory": {path!r},')
+    assert "inside the repository" in told(
+        directory, '"repository": "blog",', f'"repository": "x", "directory": {path!r},'
+    )

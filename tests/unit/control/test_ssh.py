@@ -7,7 +7,7 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from conftest import SshServer
+from ssh_server import SshServer
 
 from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors
 from deploymachine.hostkeys import HostKeys
@@ -43,7 +43,9 @@ def test_an_unknown_host_key_is_never_accepted(ssh_server: SshServer, settings: 
 def test_nobody_answers(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    HostKeys(settings).pin("appnode1", "127.0.0.1", port, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPKdQr5k8ZJ0ak9qjvRqTn2Yz6bGfVQk")
+    HostKeys(settings).pin(
+        "appnode1", "127.0.0.1", port, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPKdQr5k8ZJ0ak9qjvRqTn2Yz6bGfVQk"
+    )
     with pytest.raises(ConnectError, match=f"does not answer on port {port}") as caught:
         connect(Server("appnode1", "appnode", "127.0.0.1"), Login("root", port), settings)
     assert "refused" in str(caught.value)
