@@ -5,7 +5,6 @@ import pwd
 import subprocess
 
 import pytest
-
 from release.account import Account
 from release.tools import read_environment, secrets
 from release.values import Failure, bind_address
