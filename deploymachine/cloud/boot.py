@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from deploymachine import adminkeys
@@ -28,6 +29,7 @@ Progress = Callable[[str, str], None]  # (server name, phase)
 EXISTS, BUILD, ACTIVE, SSH, FAILED = "exists", "BUILD", "ACTIVE", "SSH", "failed"
 POLLS = (0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 2.0)  # seconds between two looks at a server; then every LAST_POLL
 LAST_POLL = 3.0
+LISTED_LOOKS = 10
 CONSOLE_LINES = 12
 
 
@@ -109,7 +111,7 @@ class Booting:
         if raw.task_state == "deleting" or raw.status not in ("ACTIVE", "BUILD"):
             raise _not_usable(raw)
         if raw.status == "ACTIVE":
-            server = self._addressed(raw, plan)
+            server = self._addressed(raw, plan, clock)
             if not self.wait_for_ssh or banner.answering_port(server.address, self._ports()):
                 self.progress(raw.name, EXISTS)
                 return server
@@ -120,7 +122,7 @@ class Booting:
     def _finished(self, name: str, server_id: str, plan: Plan, clock: Clock) -> Server:
         raw = self._until_active(name, server_id, clock)
         self.progress(name, ACTIVE)
-        server = self._addressed(raw, plan)
+        server = self._addressed(raw, plan, clock)
         if self.wait_for_ssh:
             self._until_ssh(server, clock)
             self.progress(name, SSH)
@@ -187,19 +189,27 @@ class Booting:
                     raise
                 return None
 
-    def _addressed(self, raw: RawServer, plan: Plan) -> Server:
+    def _addressed(self, raw: RawServer, plan: Plan, clock: Clock) -> Server:
         """The server with all its addresses, its host key pinned at the one we log in to."""
         server = describe.server(raw, self.settings.OPENSTACK_NETWORK, {})
         if plan.pool is not None and not server.public_ip:
             mark = floating.owner_mark(self.settings.DEPLOYMENT, raw.name)
             public = floating.ensure(self.connection, plan.pool.id, plan.network_id, raw.id, mark)
             server = describe.with_public_ip(server, public)
+            self._until_listed(server, clock)
         if not server.address:
-            raise CloudError(
-                f"{server.name} is ACTIVE but has no address", hint="check the network's subnet; kill and boot it again"
-            )
+            hint = "check the network's subnet; then kill and boot it again"
+            raise CloudError(f"{server.name} is ACTIVE but has no address", hint=hint)
         self._pin(server, raw.metadata.get(describe.HOST_KEY))
         return server
+
+    def _until_listed(self, server: Server, clock: Clock) -> None:
+        """Wait until Nova, which learns of floating IPs late, lists the server's: the next command looks there."""
+        for pause in islice(_pauses(), LISTED_LOOKS):
+            raw = self._look(server.name, server.id, clock)
+            if raw is not None and describe.server(raw, None, {}).public_ip:
+                return
+            clock.sleep(pause)
 
     def _pin(self, server: Server, key: str | None) -> None:
         """Pin the key made at boot, unless one is pinned: that may be newer than what the cloud remembers."""

@@ -14,11 +14,13 @@ from openstackclient.shell import OpenStackShell
 from osc_lib.command.command import Command, Lister
 
 from deploymachine.cloud import Cloud, boot_spec, connect
+from deploymachine.cloud.lookup import suggestion
 from deploymachine.cloud.words import explained
-from deploymachine.errors import CloudError
+from deploymachine.errors import CloudError, UsageError
 from deploymachine.settings import Settings
 
 COLUMNS = ("Name", "Type", "State", "Private IP", "Public IP", "Flavor", "Image")
+WORDS = ("list", "show", "boot", "delete", "image-list", "flavor-list")
 FIELDS = ("name", "type", "state", "private_ip", "public_ip", "flavor", "image")
 
 
@@ -51,6 +53,21 @@ class Shell(OpenStackShell):
     def prepare_to_run_command(self, cmd: Any) -> None:
         with self._explained():
             super().prepare_to_run_command(cmd)
+
+    def run_subcommand(self, argv: list[str]) -> int:
+        if self._knows(argv):
+            return super().run_subcommand(argv)
+        # cliff would offer dozens of openstack's commands that only look alike.
+        what = f"There is no command {argv[0]!r}{suggestion(argv[0], WORDS)}"
+        self.LOG.error(UsageError(what, hint="`openstack-compute --help` lists them"))
+        return 1
+
+    def _knows(self, argv: list[str]) -> bool:
+        try:
+            self.command_manager.find_command(argv)
+        except ValueError:
+            return False
+        return True
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

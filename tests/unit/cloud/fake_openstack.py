@@ -24,6 +24,7 @@ class FakeOpenStack:
     def __init__(self):
         self.services = {"identity": "/v3", "compute": "/compute/v2.1", "image": "/image", "network": "/network"}
         self.max_microversion = "2.104"
+        self.lists_floating_after = 1  # how many looks until Nova has learnt of a floating IP
         self.builds_for = 1  # how many times a server is looked at before it is ACTIVE
         self.page = 1000
         self.faults = []  # [(method, path pattern, status, body), ...]: each answers one request
@@ -239,7 +240,9 @@ class Handler(BaseHTTPRequestHandler):
         if int(asked.split(".")[1]) >= 47:
             flavor = {"original_name": name, "ram": ram, "vcpus": cpus, "disk": 10, "ephemeral": 0, "swap": 0}
         floating = [
-            ip["floating_ip_address"] for ip in self.cloud.floating.values() if ip["port_id"] == f"port-{server['id']}"
+            ip["floating_ip_address"]
+            for ip in self.cloud.floating.values()
+            if ip["port_id"] == f"port-{server['id']}" and server["_looks"] > self.cloud.lists_floating_after
         ]
         entries = [{"version": 4, "addr": ip, "OS-EXT-IPS:type": "floating"} for ip in floating]
         addresses = {net: [*listed, *entries] for net, listed in server["addresses"].items()}

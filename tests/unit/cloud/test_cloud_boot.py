@@ -216,6 +216,7 @@ def test_security_group_is_made_once_and_mended(cloud, openstack, settings):
 
 def test_floating_ips_are_attached_kept_and_reused(tmp_path, openstack, sshd):
     cloud = connect(make_settings(tmp_path, openstack, SSH_PORT=sshd, OPENSTACK_FLOATING_IP_POOL="public"))
+    openstack.lists_floating_after = 5
     left_over = {"id": "left", "floating_ip_address": "127.88.0.99", "port_id": None, "status": "DOWN"}
     openstack.floating["left"] = {**left_over, "description": "deploymachine:guestbook/dbserver1"}
     openstack.floating["foreign"] = {**left_over, "id": "foreign", "description": "somebody else's"}
@@ -223,6 +224,7 @@ def test_floating_ips_are_attached_kept_and_reused(tmp_path, openstack, sshd):
     assert servers[1].public_ip == "127.88.0.99"
     assert servers[0].public_ip.startswith("127.88.0.")
     assert openstack.floating["foreign"]["port_id"] is None
+    assert [server.public_ip for server in cloud.servers()] == [server.public_ip for server in servers]
     before = dict(openstack.floating)
     assert [s.public_ip for s in boot(cloud)[0]] == [s.public_ip for s in servers] == [s.address for s in servers]
     assert openstack.floating == before

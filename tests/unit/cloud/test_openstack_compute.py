@@ -122,6 +122,7 @@ def test_it_explains_itself_without_a_cloud(tmp_path):
 
 
 def test_errors_are_told_once(site, openstack, tmp_path, refused):
+    assert refused(site, "bot", "appnode1").startswith("There is no command 'bot'; did you mean 'boot'?\n")
     assert refused(site, "show", "appnode9").startswith("There is no server 'appnode9'\n")
     assert refused(site, "boot", "appnode1", "--image", "debain-13").startswith(
         "There is no image 'debain-13'; did you"
