@@ -220,6 +220,8 @@ class Outcome:
 
     @property
     def changes(self) -> List[str]:
+        if self.error is not None and not self.resource.is_updated:
+            return []  # what was to change has not
         found = list(getattr(self.provider, "changes", []))
         unknown = self.unknown or getattr(self.provider, "unknown", "")
         return [*found, unknown] if unknown else found

@@ -34,6 +34,7 @@ class TestExecute:
         assert cooked.code == 1
         found = error(cooked)
         assert (found["command"], found["exit_code"]) == ("seq 30; echo why >&2; exit 3", 3)
+        assert cooked.of("resource-done")[0]["changes"] == []
         assert found["output"] == [*map(str, range(12, 31)), "why"]
 
     def test_returns(self, world):

@@ -146,6 +146,16 @@ class TestTwice:
         with pytest.raises(Fail, match="different providers"):
             File("/x", provider="*book.Thing")
 
+    def test_what_old_cookbooks_import(self):
+        from kokki.environment import Environment as same_environment
+        from kokki.exceptions import Fail as same_fail
+        from kokki.providers.service import ServiceProvider
+        from kokki.utils import AttributeDictionary
+
+        assert (same_environment, same_fail) == (Environment, Fail)
+        assert issubclass(ServiceProvider, Provider)
+        assert AttributeDictionary({"a": {"b": 1}}).a.b == 1
+
     def test_two_for_one_path(self, kitchen):
         File("/etc/x")
         with pytest.raises(Fail, match=r"Link\[other\] and File\[/etc/x\].* both want to write /etc/x"):
@@ -318,7 +328,7 @@ class TestCookbooks:
         ]
 
 
-def test_the_innermost_environment_is_the_instance(world):
+def test_the_innermost_same_environmentis_the_instance(world):
     outer, inner = Environment(), Kitchen()
     with outer:
         with inner:

@@ -84,6 +84,8 @@ class AccountProvider(Provider):
             return "password set"
         if key == "locked":
             return "locked" if new else "unlocked"
+        if key == "gid" and self.kind == "user":
+            old, new = (accounts.group_name(value) if isinstance(value, int) else value for value in (old, new))
         if isinstance(new, tuple):
             old, new = (",".join(value or ()) or "none" for value in (old, new))
         return super().describe(key, old, new)

@@ -134,6 +134,7 @@ def _may_come_early(resource: Any) -> bool:
         and resource.not_if is None
         and resource.only_if is None
         and resource.provider is None
+        and not any(resource.subscriptions.values())  # a run that ends in between would owe them and not know it
     )
 
 
