@@ -147,12 +147,11 @@ class TestTwice:
             File("/x", provider="*book.Thing")
 
     def test_what_old_cookbooks_import(self):
-        from kokki.environment import Environment as same_environment
-        from kokki.exceptions import Fail as same_fail
+        from kokki import environment, exceptions
         from kokki.providers.service import ServiceProvider
         from kokki.utils import AttributeDictionary
 
-        assert (same_environment, same_fail) == (Environment, Fail)
+        assert (environment.Environment, exceptions.Fail) == (Environment, Fail)
         assert issubclass(ServiceProvider, Provider)
         assert AttributeDictionary({"a": {"b": 1}}).a.b == 1
 
