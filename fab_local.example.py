@@ -1,6 +1,7 @@
-"""Your own tasks: copy this file to fab_local.py. What it defines appears in `fab --list` and may replace a stock task."""
+"""Your own tasks: copy this file to fab_local.py. They appear in `fab --list` and may replace a stock task."""
 
-from invoke import Context, task
+from invoke.context import Context
+from invoke.tasks import task
 
 from deploymachine.contrib import system
 

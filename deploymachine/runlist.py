@@ -123,7 +123,7 @@ def _template(text: str, settings: Settings, path: Path) -> Any:
     from jinja2.nativetypes import NativeEnvironment
 
     try:
-        template = NativeEnvironment(undefined=StrictUndefined).from_string(text)  # noqa: S701 (this makes no HTML)
+        template = NativeEnvironment(undefined=StrictUndefined).from_string(text)
         value = template.render(settings=settings)
         return str(value) if isinstance(value, Undefined) else value  # an undefined value raises when it is used
     except TemplateError as error:

@@ -89,7 +89,9 @@ class Secrets:
                 hint="put back a copy of it: the servers know these passwords, new ones would not be theirs",
             ) from None
         if not isinstance(known, dict):
-            raise SettingsError("The secrets file is not a JSON object", where=str(self._path), hint="put back a copy of it")
+            raise SettingsError(
+                "The secrets file is not a JSON object", where=str(self._path), hint="put back a copy of it"
+            )
         return known
 
     def _write(self, known: dict[str, str]) -> None:

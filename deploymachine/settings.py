@@ -156,7 +156,7 @@ def execute(path: Path) -> dict[str, Any]:
             f"There is no {path.name} here",
             where=str(path.parent.resolve()),
             why="deploymachine reads the deployment's servers and sites from it",
-            hint="`deploymachine init mysite` makes a directory with one; in a checkout, copy settings.py.dist to settings.py",
+            hint="`deploymachine init mysite` makes a directory with one",
         )
     try:
         return runpy.run_path(str(path))

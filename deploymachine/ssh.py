@@ -144,7 +144,7 @@ def connect(server: Server, login: Login, settings: Settings) -> Connection:
 
 
 def _our_keys(login: Login, settings: Settings) -> paramiko.auth_strategy.AuthStrategy:
-    """Offers the keys that ADMIN_SSH_KEYS names and we hold, in the agent or as files; no others, since servers count."""
+    """Offers the keys that ADMIN_SSH_KEYS names and we hold; no others, since servers count the tries."""
     import paramiko
     from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
 
@@ -168,7 +168,7 @@ def _held_keys(settings: Settings) -> list[paramiko.PKey]:
         raise ConnectError(
             "You hold none of the keys that may log in",
             where=", ".join(settings.ADMIN_SSH_KEYS),
-            why="neither your SSH agent nor a file beside them has the private half, readable without a passphrase",
+            why="neither your SSH agent nor a file beside them has the private half unlocked",
             hint="`ssh-add` your key once, or name a key of yours in ADMIN_SSH_KEYS and have it cooked onto the servers",
         )
     return keys
@@ -176,7 +176,8 @@ def _held_keys(settings: Settings) -> list[paramiko.PKey]:
 
 def _private_paths(settings: Settings) -> list[Path]:
     """The private halves at hand of the files that ADMIN_SSH_KEYS names."""
-    named = (settings.directory / Path(entry).expanduser() for entry in settings.ADMIN_SSH_KEYS if entry.endswith(".pub"))
+    entries = (entry for entry in settings.ADMIN_SSH_KEYS if entry.endswith(".pub"))
+    named = (settings.directory / Path(entry).expanduser() for entry in entries)
     return [path.with_suffix("") for path in named if path.with_suffix("").is_file()]
 
 

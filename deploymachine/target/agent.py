@@ -31,9 +31,9 @@ def _dispatch(request: Event, emit: Emit) -> int:
     started = time.monotonic()
     try:
         if command == "cook":
-            from kokki import runner
+            from kokki.runner import cook
 
-            return runner.cook(request, emit)
+            return cook(request, emit)
         if command == "release":
             import release
 
