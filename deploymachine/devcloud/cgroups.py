@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from deploymachine.devcloud.process import identify
+
 ROOT = Path("/sys/fs/cgroup")
 WITHOUT = {"cpuset"}  # version 1's refuses processes until CPUs are named, and we limit none
 
@@ -70,7 +72,9 @@ def _limit_memory(path: Path, memory_mb: int) -> None:
 
 
 def _populated(name: str) -> bool:
-    return any(file.read_text().strip() for path in hierarchies() for file in (path / name).rglob("cgroup.procs"))
+    """Whether anything lives in it; version 1 goes on listing zombies until their parent looks."""
+    files = [file for path in hierarchies() for file in (path / name).rglob("cgroup.procs")]
+    return any(identify(int(pid)) is not None for file in files for pid in file.read_text().split())
 
 
 def _rmdir(path: Path) -> None:

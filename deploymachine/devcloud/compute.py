@@ -28,7 +28,7 @@ from deploymachine.devcloud.state import (
 )
 from deploymachine.errors import DevcloudError
 
-PATIENCE = 1.0  # seconds a create call waits for its machines: a client that sees BUILD polls only 5 s later
+PATIENCE = 4.0  # seconds a create call waits for its machines: a client that sees BUILD polls only 5 s later
 
 
 @dataclass(frozen=True)

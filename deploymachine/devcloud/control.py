@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -14,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploymachine.devcloud import cgroups, cloudsyaml, daemon, host, image, layout, network, process
+from deploymachine.devcloud import cgroups, cloudsyaml, host, image, layout, network, process
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.machines import Machines
-from deploymachine.devcloud.run import found
+from deploymachine.devcloud.process import Process
+from deploymachine.devcloud.run import has_tool
 from deploymachine.devcloud.state import FLAVORS, IMAGES, Port, Server, Store
 from deploymachine.errors import DevcloudError
 
@@ -28,6 +30,7 @@ TOOLS = {  # command: Debian package
     "ip": "iproute2",
     "mount": "mount",
 }
+DAEMON = ("-m", "deploymachine.devcloud.daemon")
 Progress = Callable[[str], None]
 
 
@@ -74,7 +77,7 @@ def up(directory: Path, progress: Progress = print) -> bool:
             place = layout.choose(state)
             place.save()
         host.enter(place)
-        if daemon.running(state) is None:
+        if running(state) is None:
             image.ensure(image.DEFAULT, place.images, progress)
             _start_daemon(place, progress)
             changed = True
@@ -93,12 +96,12 @@ def down(progress: Progress = print, *, purge: bool = False) -> None:
     """
     check_machine(tools=False)
     state = layout.state_directory()
-    place = layout.load(state)
+    place = layout.load(state) or host.remains(state)
     if place is None:
         progress(f"devcloud is down already ({state})")
     else:
         with host.locked():
-            process.end(daemon.running(state))
+            process.end(running(state))
             _end_machines(place, progress)
             network.tear_down(place)
             cgroups.remove(place.cgroup)
@@ -121,7 +124,12 @@ def status() -> Status:
     store = Store(state / "state.json")
     ports = {port.device_id: port for port in store.all(Port)}
     rows = [_row(server, ports.get(server.id), machines) for server in store.all(Server)]
-    return Status(state, place.url, daemon.running(state) is not None, tuple(rows))
+    return Status(state, place.url, running(state) is not None, tuple(rows))
+
+
+def running(state: Path) -> Process | None:
+    """The daemon of that state directory, if it is alive."""
+    return process.find(*DAEMON, str(state))
 
 
 def check_machine(*, tools: bool = True) -> None:
@@ -132,7 +140,10 @@ def check_machine(*, tools: bool = True) -> None:
     if os.geteuid() != 0:
         why = "it makes network links, mounts and machines"
         raise DevcloudError("devcloud needs root", why=why, hint="repeat as root: sudo -E env PATH=$PATH fab ...")
-    missing = sorted({package for tool, package in TOOLS.items() if not found(tool)}) if tools else []
+    if tools and not all(importlib.util.find_spec(module) for module in ("flask", "waitress")):
+        hint = "pip install 'deploymachine[devcloud]'"
+        raise DevcloudError("devcloud lacks Python packages", why="its API is served by Flask and waitress", hint=hint)
+    missing = sorted({package for tool, package in TOOLS.items() if not has_tool(tool)}) if tools else []
     if missing:
         why = f"these packages are not installed: {', '.join(missing)}"
         hint = f"apt-get install --no-install-recommends {' '.join(missing)}"
@@ -144,7 +155,7 @@ def _start_daemon(place: Layout, progress: Progress) -> None:
     log = place.directory / "daemon.log"
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "deploymachine.devcloud.daemon", str(place.directory)],
+            [sys.executable, *DAEMON, str(place.directory)],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -184,6 +195,8 @@ def _end_machines(place: Layout, progress: Progress) -> None:
 
 def _erase(place: Layout) -> None:
     """The state directory but for the image cache, which may be inside."""
+    if not place.directory.exists():
+        return
     for entry in place.directory.iterdir():
         if entry == place.images or entry in place.images.parents:
             continue

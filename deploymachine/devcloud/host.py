@@ -47,5 +47,11 @@ def leave(layout: Layout) -> None:
     run(["rm", "-rf", str(REGISTER)])
 
 
+def remains(directory: Path) -> Layout | None:
+    """A layout good enough to clean up by, where a state directory was deleted under a running devcloud."""
+    place = Layout(directory, directory / "images", 0, "", "", "", "", 0)
+    return place if (REGISTER / place.table).exists() else None
+
+
 def _runs(table: str) -> bool:
     return succeeds(["nft", "list", "table", "inet", table])

@@ -48,14 +48,14 @@ class Machines:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self._trees: dict[str, Path] = {}
 
     def boot(self, machine: Machine) -> Process:
         """Prepare what is missing (image, disk, link) and start it. Returns nspawn's process, at once."""
-        tree = image.ensure(machine.image, self.layout.images)
         self.kill(machine.plug.number, None)
         disk = self._disk(machine.id)
         if not disk.exists():
-            self._format(machine, tree)
+            self._format(machine, self._tree(machine.image))
         self._mount(disk)
         network.plug(self.layout, machine.plug)
         return self._spawn(machine)
@@ -124,6 +124,12 @@ class Machines:
 
     def _cgroup(self, number: int) -> str:
         return f"{self.layout.cgroup}/{number}"
+
+    def _tree(self, name: str) -> Path:
+        """Looked up once: asking apt for its mirrors takes longer than starting a machine."""
+        if name not in self._trees or not self._trees[name].exists():
+            self._trees[name] = image.ensure(name, self.layout.images)
+        return self._trees[name]
 
     def _format(self, machine: Machine, tree: Path) -> None:
         disk = self._disk(machine.id)

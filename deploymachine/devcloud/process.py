@@ -32,6 +32,19 @@ def alive(process: Process | None) -> bool:
     return process is not None and identify(process.pid) == process
 
 
+def find(*words: str) -> Process | None:
+    """A living process whose command line ends with these words."""
+    wanted = "\0".join(("", *words, ""))
+    for entry in PROC.glob("[0-9]*/cmdline"):
+        try:
+            matches = entry.read_text(errors="replace").endswith(wanted)
+        except OSError:  # ended meanwhile
+            continue
+        if matches:
+            return identify(int(entry.parent.name))
+    return None
+
+
 def children(pid: int) -> list[int]:
     try:
         tasks = list((PROC / str(pid) / "task").iterdir())

@@ -37,5 +37,5 @@ def system_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}", "LC_ALL": "C.UTF-8", **extra}
 
 
-def found(tool: str) -> bool:
+def has_tool(tool: str) -> bool:
     return shutil.which(tool, path=system_environment({})["PATH"]) is not None

@@ -1,0 +1,78 @@
+"""A devcloud of the tests' own, beside any other on this machine: the whole session shares it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fleet import Fleet
+from leftovers import leftovers
+from machine_world import connect
+from openstack.connection import Connection
+
+from deploymachine.devcloud import control, layout
+from deploymachine.devcloud.layout import Layout
+
+MAIN_JOB = (
+    "fab openstack_bootem",
+    "openstack-compute list",
+    "fab root provision",
+    "fab dbserver launch",
+    "fab loadbalancer launch",
+    "fab appnode launch",
+)
+IMAGES = "/var/lib/deploymachine-devcloud/images"
+
+
+@dataclass(frozen=True)
+class Devcloud:
+    """directory: holds clouds.yaml. cloud: the name in it. state: where DEPLOYMACHINE_DEVCLOUD_DIR points."""
+
+    directory: Path
+    cloud: str
+    state: Path
+    layout: Layout
+
+    def connect(self) -> Connection:
+        """The unmodified SDK, as any client would use it."""
+        return connect(self.directory, self.cloud)
+
+
+@pytest.fixture(scope="session")
+def devcloud() -> Iterator[Devcloud]:
+    """Up with state and clouds.yaml of its own; the images are the machine's, so each is built once."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("devcloud needs Linux and root")
+    home = Path(tempfile.mkdtemp(prefix="devcloud-test-", dir="/var/tmp"))
+    state, directory = home / "state", home / "deployment"
+    directory.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(state))
+        patch.setenv("DEPLOYMACHINE_DEVCLOUD_IMAGES", os.environ.get("DEPLOYMACHINE_DEVCLOUD_IMAGES", IMAGES))
+        control.up(directory)
+        place = layout.load(state)
+        assert place is not None
+        try:
+            yield Devcloud(directory, "devcloud", state, place)
+        finally:
+            control.down()
+        assert leftovers(place) == []
+        assert not (directory / "clouds.yaml").exists()
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def fleet(devcloud: Devcloud) -> Fleet:
+    """The main job, done once: what each command printed is in `told`. Tests leave it as they found it."""
+    made = Fleet(devcloud.directory, devcloud.state.parent / "home")
+    made.make()
+    for line in MAIN_JOB:
+        made.told[line] = made.try_command(*line.split())
+        assert made.told[line].code == 0, f"{line}\n{made.told[line].output}"
+    return made
