@@ -169,7 +169,7 @@ def _held_keys(settings: Settings) -> list[paramiko.PKey]:
             "You hold none of the keys that may log in",
             where=", ".join(settings.ADMIN_SSH_KEYS),
             why="neither your SSH agent nor a file beside them has the private half unlocked",
-            hint="`ssh-add` your key once, or name a key of yours in ADMIN_SSH_KEYS and have it cooked onto the servers",
+            hint="`ssh-add` your key once, or name one of yours in ADMIN_SSH_KEYS and have somebody cook the servers",
         )
     return keys
 

@@ -112,28 +112,20 @@ class Fleet:
     def server(self, name: str) -> Server:
         return self.inventory().named(name)
 
-    def ssh(self, name: str, *command: str, user: str = "deploy", port: int = 2222) -> Ended:
+    def ssh_line(self, name: str, *command: str, user: str = "deploy", port: int = 2222) -> list[str]:
         """Plain ssh, as printed by the demo: no prompt, no option that weakens it."""
-        target = f"{user}@{self.server(name).address}"
         files = ["-o", f"UserKnownHostsFile={self.home}/.ssh/known_hosts", "-i", f"{self.home}/.ssh/id_ed25519"]
-        return self.try_command("ssh", "-F", "none", "-o", "BatchMode=yes", *files, "-p", str(port), target, *command)
+        target = ["-p", str(port), f"{user}@{self.server(name).address}"]
+        return ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", *files, *target, *command]
+
+    def ssh(self, name: str, *command: str, user: str = "deploy", port: int = 2222) -> Ended:
+        return self.try_command(*self.ssh_line(name, *command, user=user, port=port))
 
     def sudo(self, name: str, command: str) -> str:
-        """A shell line as root on a server."""
+        """A shell line as root on a server; what it printed. It has to succeed."""
         password = self.secret("deploy-password")
-        files = ["-o", f"UserKnownHostsFile={self.home}/.ssh/known_hosts", "-i", f"{self.home}/.ssh/id_ed25519"]
-        target = ["-p", "2222", f"deploy@{self.server(name).address}"]
         done = subprocess.run(
-            [
-                "ssh",
-                "-F",
-                "none",
-                "-o",
-                "BatchMode=yes",
-                *files,
-                *target,
-                f"sudo -k -S -p '' sh -c {shlex.quote(command)}",
-            ],
+            self.ssh_line(name, f"sudo -k -S -p '' sh -c {shlex.quote(command)}"),
             input=password + "\n",
             capture_output=True,
             text=True,
