@@ -243,20 +243,25 @@ def _of_step(step: Timed, slowest: int) -> Iterator[str]:
         yield f"  changed although nothing was to do: {', '.join(step.changed)}"
     for server in dict.fromkeys(event["server"] for _, event in step.events):
         mine = [(at, event) for at, event in step.events if event["server"] == server]
-        yield f"  {server:<16}" + ", ".join(f"{name} {seconds:.1f}" for name, seconds in _phases(mine))
-        yield from _slowest(mine, slowest)
+        if phases := ", ".join(f"{name} {seconds:.1f}" for name, seconds in _phases(mine)):
+            yield f"  {server:<16}{phases}"
+            yield from _slowest(mine, slowest)
 
 
 def _phases(events: Sequence[tuple[float, Event]]) -> list[tuple[str, float]]:
-    """(phase, its seconds) in order, "done" at the end left out."""
+    """(phase, its seconds) in order; a server that was left alone has none."""
     marks = [(event.get("phase", ""), at) for at, event in events if event["event"] in {"phase", "end"}]
     return [(name, end - at) for (name, at), (_, end) in pairwise(marks) if name]
 
 
 def _slowest(events: Sequence[tuple[float, Event]], count: int) -> Iterator[str]:
-    done = [event for _, event in events if _is_done(event) and event.get("ms", 0) >= WORTH_TELLING]
-    for event in sorted(done, key=lambda event: -float(event["ms"]))[:count]:
-        yield f"    {event['ms'] / 1000:7.2f} s  {event['state']:<8} {_name(event)}"
+    phase, done = "", []
+    for _, event in events:
+        phase = event.get("phase", phase)
+        if _is_done(event) and event.get("ms", 0) >= WORTH_TELLING:
+            done.append((event["ms"] / 1000, event["state"], f"{phase}: {_name(event)}"))
+    for seconds, state, name in sorted(done, key=lambda row: -row[0])[:count]:
+        yield f"    {seconds:7.2f} s  {state:<8} {name}"
 
 
 def _is_done(event: Event) -> bool:
