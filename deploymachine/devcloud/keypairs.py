@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
@@ -18,7 +19,7 @@ def imported(name: str, public_key: str) -> Keypair:
     try:
         load_ssh_public_key(public_key.encode())
         blob = base64.b64decode(public_key.split()[1])
-    except (ValueError, IndexError, binascii.Error) as error:
+    except (ValueError, IndexError, binascii.Error, UnsupportedAlgorithm) as error:
         raise Refused(400, "Keypair data is invalid: failed to generate fingerprint") from error
     digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()  # the fingerprint Nova has always shown
     return Keypair(name, public_key, ":".join(digest[at : at + 2] for at in range(0, 32, 2)))

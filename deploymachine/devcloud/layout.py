@@ -155,7 +155,8 @@ def uplink_mtu() -> int:
 def write_private(path: Path, text: str) -> None:
     """Whole or not at all, and readable by its owner only: it may hold passwords or user-data."""
     part = path.with_name(f".{path.name}.part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", errors="surrogateescape") as file:  # user-data may be any bytes
         file.write(text)
     part.replace(path)
 

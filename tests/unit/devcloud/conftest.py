@@ -1,0 +1,115 @@
+"""devcloud's real HTTP services on a loopback port, spoken to by the real SDK; only the machines are made up."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from pathlib import Path
+
+import openstack
+import pytest
+from openstack.connection import Connection
+from werkzeug.serving import make_server
+
+from deploymachine.devcloud import cloudsyaml
+from deploymachine.devcloud.api import create_app, open_cloud
+from deploymachine.devcloud.layout import Layout, free_port
+from deploymachine.devcloud.process import Process
+from deploymachine.errors import DevcloudError
+
+
+class FakeMachines:
+    """The wall's other side: remembers what was asked of it. broken: what the next boot fails with."""
+
+    def __init__(self) -> None:
+        self.booted = {}
+        self.living = set()
+        self.floating = []
+        self.gateways = []
+        self.broken = None
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def boot(self, machine):
+        self.gate.wait(10)
+        if self.broken is not None:
+            raise DevcloudError(self.broken)
+        self.booted[machine.id] = machine
+        process = Process(1000 + len(self.booted), machine.plug.number)
+        self.living.add(process)
+        return process
+
+    def alive(self, process):
+        return process in self.living
+
+    def power_off(self, machine, process):
+        self.living.discard(process)
+
+    def kill(self, number, process):
+        self.living.discard(process)
+
+    def destroy(self, server_id, number, process):
+        self.living.discard(process)
+        self.booted.pop(server_id, None)
+
+    def erase(self, server_id):
+        self.booted.pop(server_id, None)
+
+    def console(self, server_id):
+        return "one\ntwo\nthree\n"
+
+    def float(self, pairs):
+        self.floating = pairs
+
+    def serve(self, gateways, pairs):
+        self.gateways, self.floating = gateways, pairs
+
+
+class Service:
+    """A devcloud's API in a thread; `restart` is what a new daemon with the same state would be."""
+
+    def __init__(self, home: Path) -> None:
+        self.directory = home
+        self.machines = FakeMachines()
+        self.layout = Layout(
+            home, home / "images", free_port(), "10.9.0.0/24", "10.19.0.0/24", "right", "a secret", 1400
+        )
+        cloudsyaml.write(home, self.layout)
+        self.start()
+
+    def start(self) -> None:
+        self.cloud = open_cloud(self.layout, self.machines)
+        self.cloud.compute.resume()
+        self.server = make_server("127.0.0.1", self.layout.port, create_app(self.cloud), threaded=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join(10)
+        self.server.server_close()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def connect(self) -> Connection:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"openstack\.")  # what the SDK deprecates within itself
+            config = openstack.config.OpenStackConfig(config_files=[str(self.directory / "clouds.yaml")])
+            return Connection(config=config.get_one(cloud="devcloud"))
+
+
+@pytest.fixture
+def service(tmp_path, monkeypatch):
+    monkeypatch.delenv("OS_CLOUD", raising=False)
+    service = Service(tmp_path)
+    yield service
+    service.machines.gate.set()
+    service.stop()
+
+
+@pytest.fixture
+def sdk(service):
+    with service.connect() as connection:
+        yield connection

@@ -1,0 +1,164 @@
+"""What devcloud makes of the machine it runs on: its apt, its routes, its resolvers, its clouds.yaml."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploymachine.devcloud import aptsources, cloudsyaml, control, image, layout, network, process
+from deploymachine.devcloud.layout import Layout
+from deploymachine.errors import DevcloudError
+
+PLACE = Layout(Path("/state"), Path("/images"), 15000, "10.9.0.0/24", "10.19.0.0/24", "pass", "secret", 1400)
+
+
+def test_debian_is_told_from_the_others_by_its_origin():
+    targets = [
+        "Docker|bookworm|http://docker.example/debian/",
+        "Debian|bookworm-backports|http://backports.example/debian/",
+        "Debian|bookworm|http://mirror.example/debian/",
+        "Debian|bookworm-updates|http://mirror.example/debian/",
+        "Debian|bookworm-security|http://mirror.example/debian-security/",
+    ]
+    found = aptsources.debian(targets)
+    assert found.sources("trixie") == [
+        "deb http://mirror.example/debian/ trixie main",
+        "deb http://mirror.example/debian/ trixie-updates main",
+        "deb http://mirror.example/debian-security/ trixie-security main",
+    ]
+    assert aptsources.debian(["Ubuntu|noble|http://ubuntu.example/ubuntu/"]) is None
+
+
+def test_what_apt_needs_to_reach_the_mirror_goes_into_the_image():
+    dump = [
+        'Acquire::http::Proxy "http://proxy.example:3142";',
+        'Acquire::http::Proxy::internal.example "DIRECT";',
+        'Acquire::https::Proxy "";',
+        'Acquire::Check-Valid-Until "false";',
+        'Acquire::Languages "none";',
+    ]
+    options = aptsources.kept_options(dump)
+    assert options == (dump[0], dump[1], dump[3])
+    command = image.bootstrap(image.RELEASES["debian-12"], aptsources.Mirror("http://m/", None, options), Path("/tree"))
+    assert '--aptopt=Acquire::Check-Valid-Until "false"' in command
+    assert command[-4:] == ["bookworm", "/tree", "deb http://m/ bookworm main", "deb http://m/ bookworm-updates main"]
+
+
+def test_a_changed_recipe_is_another_image():
+    one, other = aptsources.Mirror("http://one/", None), aptsources.Mirror("http://other/", None)
+    assert image.fingerprint("debian-13", one) != image.fingerprint("debian-13", other)
+    assert image.fingerprint("debian-13", one) != image.fingerprint("debian-12", one)
+
+
+def test_networks_are_chosen_free():
+    assert layout.free_networks([]) == ("10.87.0.0/24", "10.187.0.0/24")
+    assert layout.free_networks([IPv4Network("10.87.0.0/23")]) == ("10.87.2.0/24", "10.187.2.0/24")
+    with pytest.raises(DevcloudError, match="no free network"):
+        layout.free_networks([IPv4Network("10.0.0.0/8")])
+
+
+def test_names_of_links_fit_the_kernel():
+    assert len(PLACE.machine(99999)) <= 15
+
+
+@pytest.mark.parametrize(
+    ("resolved", "plain", "expected"),
+    [
+        (None, "nameserver 192.0.2.53\n", network.Resolvers(("192.0.2.53",))),
+        ("nameserver 192.0.2.1\n", "nameserver 127.0.0.53\n", network.Resolvers(("192.0.2.1",))),
+        (None, "search x\nnameserver 127.0.0.1\n", network.Resolvers(("10.9.0.1",), "127.0.0.1")),
+        (None, "", network.Resolvers(())),
+    ],
+)
+def test_machines_ask_the_hosts_resolvers(tmp_path, resolved, plain, expected):
+    if resolved is not None:
+        (tmp_path / "resolved").write_text(resolved)
+    (tmp_path / "resolv.conf").write_text(plain)
+    assert network.resolvers("10.9.0.1", [tmp_path / "resolved", tmp_path / "resolv.conf"]) == expected
+
+
+def test_rules_name_only_what_is_ours():
+    rules = network.ruleset(PLACE, [("10.19.0.2", "10.9.0.2")], "127.0.0.1")
+    assert rules.count("ip daddr 10.19.0.2 dnat ip to 10.9.0.2") == 2  # for others and for the host itself
+    assert f'iifname "dc{PLACE.tag}-*" oifname != "dc{PLACE.tag}-*" masquerade' in rules
+    assert "dport 53 fib daddr type local dnat ip to 127.0.0.1" in rules
+
+
+def test_clouds_yaml_is_made_renewed_and_removed(tmp_path):
+    file = tmp_path / "clouds.yaml"
+    cloudsyaml.check(tmp_path)
+    assert cloudsyaml.write(tmp_path, PLACE)
+    assert not cloudsyaml.write(tmp_path, PLACE)
+    assert file.stat().st_mode & 0o777 == 0o600
+    auth = yaml.safe_load(file.read_text())["clouds"]["devcloud"]["auth"]
+    assert (auth["auth_url"], auth["password"]) == ("http://127.0.0.1:15000/identity/v3", "pass")
+    cloudsyaml.remove(tmp_path)
+    assert not file.exists()
+
+
+def test_what_a_user_added_to_our_file_stays(tmp_path):
+    file = tmp_path / "clouds.yaml"
+    cloudsyaml.write(tmp_path, PLACE)
+    file.write_text(file.read_text() + "  mine:  # the real one\n    profile: example\n")
+    cloudsyaml.remove(tmp_path)
+    assert yaml.safe_load(file.read_text()) == {"clouds": {"mine": {"profile": "example"}}}
+    assert "# the real one" in file.read_text()
+
+
+def test_a_users_own_file_is_refused_until_it_names_the_cloud(tmp_path):
+    file = tmp_path / "clouds.yaml"
+    file.write_text("clouds:\n  mine: {profile: example}\n")
+    with pytest.raises(DevcloudError) as caught:
+        cloudsyaml.check(tmp_path)
+    assert caught.value.where == str(file)
+    assert "devcloud:" in caught.value.hint
+    file.write_text("# my clouds\nclouds:\n  devcloud:\n  mine: {profile: example}\n")
+    cloudsyaml.check(tmp_path)
+    cloudsyaml.write(tmp_path, PLACE)
+    clouds = yaml.safe_load(file.read_text())["clouds"]
+    assert (clouds["devcloud"]["auth"]["password"], clouds["mine"]) == ("pass", {"profile": "example"})
+    cloudsyaml.remove(tmp_path)
+    assert "# my clouds" in file.read_text()
+    assert "devcloud" in file.read_text()
+
+
+def test_without_root_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(DevcloudError, match="devcloud needs root"):
+        control.up(tmp_path)
+
+
+def test_elsewhere_than_on_linux_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(DevcloudError, match="devcloud needs Linux"):
+        control.up(tmp_path)
+
+
+def test_missing_tools_are_named_with_their_packages(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(control, "has_tool", lambda tool: tool not in ("nft", "systemd-nspawn"))
+    with pytest.raises(DevcloudError) as caught:
+        control.check_machine()
+    assert caught.value.hint.endswith("nftables systemd-container")
+
+
+def test_status_of_a_devcloud_that_is_down(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(tmp_path))
+    assert str(control.status()) == f"devcloud is down ({tmp_path})"
+
+
+def test_a_reused_process_id_is_somebody_else():
+    child = subprocess.Popen(["sleep", "60"])
+    me = process.identify(child.pid)
+    assert process.alive(me)
+    assert not process.alive(process.Process(child.pid, me.started - 1))
+    child.kill()
+    assert process.ended(me, 5)  # a zombie is dead, too
+    child.wait()
+    assert not process.alive(None)
