@@ -71,18 +71,17 @@ def up(directory: Path, progress: Progress = print) -> bool:
     check_machine()
     cloudsyaml.check(directory)
     state = layout.state_directory()
+    if running(state) is None:
+        image.ensure(image.DEFAULT, layout.images_directory(), progress)
     with host.locked():
         place = layout.load(state)
         if place is None:
             place = layout.choose(state)
             place.save()
         host.enter(place)
-        if running(state) is None:
-            image.ensure(image.DEFAULT, place.images, progress)
+        changed = running(state) is None
+        if changed:
             _start_daemon(place, progress)
-            changed = True
-        else:
-            changed = False
     _remember(place, directory)
     changed = cloudsyaml.write(directory, place) or changed
     progress(f"devcloud is up: {place.url}" if changed else f"devcloud is already up: {place.url}")
