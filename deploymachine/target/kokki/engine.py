@@ -53,12 +53,13 @@ class Run:
         begun = time.perf_counter()
         self.emit({"event": "resource-begun", **_named(resource)})
         updated_before, resource.is_updated = resource.is_updated, False
-        outcome = Outcome(resource, self.env.dry_run)
+        outcome = Outcome(self.env.dry_run)
         try:
             self._act(resource, actions, guarded, outcome)
         except Exception as error:  # whatever a provider or a guard raises is this resource's failure
             outcome.error = _as_fail(error)
-        changed, resource.is_updated = resource.is_updated, resource.is_updated or updated_before
+        changed = outcome.changed = resource.is_updated
+        resource.is_updated = changed or updated_before
         self.changes += changed
         self._tell(resource, actions, outcome, (time.perf_counter() - begun) * 1000)
         if outcome.error is not None and not resource.ignore_failures:
@@ -175,7 +176,7 @@ class Run:
     def _perform_delayed(self, action: str, resource: Any) -> None:
         started, asked = self.started.get(resource, -1), self.delayed[action, resource]
         if action in MADE_NEEDLESS_BY_A_START and started >= asked:
-            outcome = Outcome(resource, self.env.dry_run)
+            outcome = Outcome(self.env.dry_run)
             outcome.skipped = True
             self._tell(resource, [action], outcome, 0)
         else:
@@ -198,11 +199,11 @@ class Run:
 class Outcome:
     """What came of performing actions on one resource."""
 
-    def __init__(self, resource: Any, dry_run: bool) -> None:
-        self.resource = resource
+    def __init__(self, dry_run: bool) -> None:
         self.dry_run = dry_run
         self.provider: Optional[Provider] = None
         self.error: Optional[Fail] = None
+        self.changed = False
         self.skipped = False
         self.unknown = ""
 
@@ -216,11 +217,11 @@ class Outcome:
             return "unknown"
         if self.dry_run:
             return "would-change" if self.changes else "ok"
-        return "changed" if self.resource.is_updated else "ok"
+        return "changed" if self.changed else "ok"
 
     @property
     def changes(self) -> List[str]:
-        if self.error is not None and not self.resource.is_updated:
+        if self.error is not None and not self.changed:
             return []  # what was to change has not
         found = list(getattr(self.provider, "changes", []))
         unknown = self.unknown or getattr(self.provider, "unknown", "")

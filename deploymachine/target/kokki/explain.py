@@ -61,5 +61,7 @@ def _hint(error: BaseException) -> str:
         import kokki
 
         wrong = str(error).split("'")[1] if "'" in str(error) else ""
+        if wrong in kokki.__all__:
+            return "a recipe or library begins with `from kokki import *`"
         return suggest(wrong, [*kokki.__all__, "env"]).lstrip("; ")
     return ""

@@ -72,6 +72,7 @@ class TestFailures:
             ("x = (", "syntax error", ""),
             ('env.config.app.usr', "app.usr is not set; did you mean 'user'?", ""),
             ('Fiel("/x")', "NameError: name 'Fiel' is not defined", "did you mean 'File'?"),
+            ('del File; File("/x")', "NameError: name 'File' is not defined", "begins with `from kokki import *`"),
             ('env.include_recipe("ap")', "Cookbook ap not found; did you mean 'app'?", "searched: "),
             ('File("/x", mod=1)', "File[/x] received unsupported argument mod=1; did you mean 'mode'?", ""),
             ('Template("app/x.j2")', "app/templates/x.j2 not found", ""),
@@ -113,6 +114,15 @@ class TestNotifications:
             ("second", "run"),
             ("first", "run"),
         ]
+
+    def test_a_resource_notified_before_its_turn_is_ok_when_its_turn_finds_nothing_to_do(self, world):
+        cooked = world.recipe("""
+            a = File(OUT + "/a", content="x", mode=0o600)
+            b = File(OUT + "/b", content="x", mode=0o600, subscribes=[("create", a, True)])
+            Execute("late", command="true", only_if=lambda: b.is_updated)
+        """)  # fmt: skip
+        told = [(event["name"][-1], event["state"], bool(event["changes"])) for event in cooked.of("resource-done")]
+        assert told == [("a", "changed", True), ("b", "changed", True), ("b", "ok", False), ("e", "changed", True)]
 
     def test_only_when_something_changed(self, world):
         recipe = """
