@@ -203,7 +203,9 @@ def _switch(
         try:
             answer = job.ask(server, action, **more)
         except DeployMachineError as error:
-            told = [*_put_back(job, switched, states), f"{server.name}: did not take it, see above"]
+            before = _live(states[server.name])
+            told = [f"{server.name}: " + (f"went back to {before}" if before else "serves nothing, as before")]
+            told += _put_back(job, switched, states)
             told += [f"the migrations stay applied: {', '.join(migrated)}"] if migrated else []
             raise _explained(error, f"{job.site} was not released: {server.name} does not serve {name}", told) from None
         if answer.get("changed"):

