@@ -64,6 +64,12 @@ class Environment:
         """(action, resource) pairs that wait for the end of the run, as the keys of a dict."""
         return self.runner.delayed
 
+    @property
+    def log(self) -> Any:
+        import logging
+
+        return logging.getLogger("kokki")
+
     def update_config(self, attributes: Dict[str, Any], overwrite: bool = True) -> None:
         for dotted, value in attributes.items():
             assign(self.config, dotted, value, overwrite)

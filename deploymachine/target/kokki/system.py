@@ -11,7 +11,7 @@ from kokki.paths import system_path
 
 __all__ = ["System"]
 
-_ARCHITECTURES = {"i386": "i386", "i486": "i386", "i586": "i386", "i686": "i386", "amd64": "x86_64"}
+_ARCHITECTURES = {**dict.fromkeys(["i386", "i486", "i586", "i686"], "x86_32"), "amd64": "x86_64"}
 _LOOPBACK = "127."
 
 
