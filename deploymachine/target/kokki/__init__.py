@@ -10,6 +10,7 @@ from kokki.resources.accounts import Group, User
 from kokki.resources.cron import Cron
 from kokki.resources.execute import Execute, Script
 from kokki.resources.files import Directory, File, Link
+from kokki.resources.git import Git
 from kokki.resources.line import Line
 from kokki.resources.mount import Mount
 from kokki.resources.package import Package
@@ -33,6 +34,7 @@ __all__ = [
     "Fail",
     "File",
     "ForcedListArgument",
+    "Git",
     "Group",
     "InvalidArgument",
     "Kitchen",

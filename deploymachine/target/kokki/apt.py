@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from typing import Dict, Iterator, List, Sequence
 
 from kokki import dpkg, process
+from kokki.dpkg import installed as installed  # what is there, as every package manager's module tells it
 from kokki.exceptions import Fail
 from kokki.paths import private_directory, state_path, system_path
 
@@ -98,6 +100,21 @@ def refresh() -> str:
         pass
     os.utime(_stamp())
     return ""
+
+
+def freshen(max_age: float) -> None:
+    """Refresh the index when it is older than that many seconds; a mirror that is down is told when it matters."""
+    if index_age() > max_age:
+        refresh()
+
+
+def word(name: str, version: str) -> str:
+    return f"{name}={version}"
+
+
+def fits(now: str, wanted: str) -> bool:
+    """Whether version `now` is what is wanted: exactly, or by a pattern."""
+    return fnmatchcase(now, wanted)
 
 
 def index_age() -> float:

@@ -54,6 +54,12 @@ class System:
         return self.release.get("ID", "unknown")
 
     @cached_property
+    def family(self) -> str:
+        """redhat where packages are rpm's and come by dnf; debian elsewhere."""
+        named = {self.platform, *self.release.get("ID_LIKE", "").split()}
+        return "redhat" if named & {"rhel", "fedora", "centos"} else "debian"
+
+    @cached_property
     def lsb(self) -> Dict[str, str]:
         release = self.release
         return {

@@ -111,7 +111,20 @@ class World:
 
 # What must never be this machine's own in a test, whoever runs it: a test that needs one of them brings a fake.
 DANGEROUS = [
-    *["apt-get", "apt-cache", "dpkg", "systemctl", "journalctl", "mount", "umount", "sysctl", "crontab", "locale"],
+    *[
+        "apt-get",
+        "apt-cache",
+        "dpkg",
+        "dnf",
+        "rpm",
+        "systemctl",
+        "journalctl",
+        "mount",
+        "umount",
+        "sysctl",
+        "crontab",
+        "locale",
+    ],
     *["useradd", "usermod", "userdel", "groupadd", "groupmod", "groupdel", "gpasswd", "chpasswd", "chgpasswd"],
 ]
 

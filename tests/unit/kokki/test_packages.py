@@ -122,7 +122,7 @@ class TestInstall:
 
     def test_a_version_apt_does_not_have(self, world, apt):
         cooked = world.recipe('Package("nginx", version="3.*")')
-        assert cooked.of("resource-done")[0]["error"]["message"] == "apt would install nginx 2.0, which is not 3.*"
+        assert cooked.of("resource-done")[0]["error"]["message"] == "nginx would come as 2.0, which is not 3.*"
 
     def test_a_failure_carries_what_apt_said(self, world, apt):
         (apt / "broken").touch()

@@ -26,8 +26,10 @@ _PROVIDERS = {
     "Sysctl": "kokki.resources.sysctl.SysctlProvider",
     "Line": "kokki.resources.line.LineProvider",
     "Cron": "kokki.resources.cron.CronProvider",
+    "Git": "kokki.resources.git.GitProvider",
     "AptRepository": "kokki.resources.repository.AptRepositoryProvider",
 }
+_ON_REDHAT = {"Package": "kokki.resources.package.DnfProvider"}
 
 
 class Provider:
@@ -93,6 +95,8 @@ class Provider:
 def find_provider(env: Any, resource_type: str, class_path: Any = None) -> Any:
     """The provider class: given itself, as "*cookbook.Class", as a dotted path, or the default of the type."""
     path = class_path or _PROVIDERS.get(resource_type)
+    if not class_path and resource_type in _ON_REDHAT and env.system.family == "redhat":
+        path = _ON_REDHAT[resource_type]
     if isinstance(path, type):
         return path
     if not path:

@@ -1,11 +1,10 @@
-"""Package: what apt shall have installed. All that need work go into one transaction, when the first of them runs."""
+"""Package: what apt or dnf shall have installed. All that need work go into one transaction, when the first runs."""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Dict, List, Optional
 
-from kokki import apt, dpkg
+from kokki import apt
 from kokki.base import BooleanArgument, ForcedListArgument, Resource, ResourceArgument
 from kokki.exceptions import Fail
 from kokki.providers import Provider
@@ -33,15 +32,16 @@ class Package(Resource):
     actions: ClassVar[List[str]] = [*Resource.actions, "install", "upgrade", "remove", "purge"]
 
 
-class AptProvider(Provider):
-    """On Debian and Ubuntu."""
+class PackageProvider(Provider):
+    """manager: the module that speaks to the system's package manager."""
 
     tells_the_future = True
+    manager: Any = None
 
     def action_install(self) -> None:
-        now = installed_version(self.resource)
+        now = self._version(self.resource)
         wanted = self.resource.version or now or "latest"
-        if now is not None and fnmatchcase(now, str(wanted)):
+        if now is not None and self.manager.fits(now, str(wanted)):
             wanted = now
         told = _told(self.env).pop(self.resource, None)
         if told is not None:  # came in with the common transaction
@@ -51,7 +51,7 @@ class AptProvider(Provider):
         self.converge({"version": now}, {"version": wanted}, lambda _changes: self._install())
 
     def action_upgrade(self) -> None:
-        now = installed_version(self.resource)
+        now = self._version(self.resource)
         name = self.resource.location
         newest = self._newest(name)
         if newest is None and now is None and self.env.dry_run:
@@ -72,25 +72,32 @@ class AptProvider(Provider):
         return f"installed {new}" if old is None else f"version {old} -> {new}"
 
     def _newest(self, name: str) -> Optional[str]:
-        if not self.env.dry_run and apt.index_age() > float(self.env.config.kokki.apt.max_age):
-            apt.refresh()
-        return apt.candidates([name]).get(name)
+        if not self.env.dry_run:
+            self.manager.freshen(self._max_age)
+        newest: Optional[str] = self.manager.candidates([name]).get(name)
+        return newest
+
+    @property
+    def _max_age(self) -> float:
+        return float(self.env.config.kokki.apt.max_age)
+
+    def _version(self, resource: Any) -> Optional[str]:
+        return installed_version(resource, self.manager)
 
     def _install(self) -> None:
         group = [self.resource]
         if self.resource.together:
-            group += [
-                other for other in _others(self.env, self.resource) if other.recommends == self.resource.recommends
-            ]
-        before = {resource: installed_version(resource) for resource in group}
-        unknown = set(apt.missing([str(resource.location) for resource in group], self.env.config.kokki.apt.max_age))
-        words = [_word(resource) for resource in group if resource is self.resource or resource.location not in unknown]
-        apt.install(words, recommends=bool(self.resource.recommends))
+            others = _others(self.env, self.resource, self.manager)
+            group += [other for other in others if other.recommends == self.resource.recommends]
+        before = {resource: self._version(resource) for resource in group}
+        unknown = set(self.manager.missing([str(resource.location) for resource in group], self._max_age))
+        come = [resource for resource in group if resource is self.resource or resource.location not in unknown]
+        self.manager.install([self._word(other) for other in come], recommends=bool(self.resource.recommends))
         for resource in group:
             self._tell(resource, before[resource])
 
     def _tell(self, resource: Any, before: Optional[str]) -> None:
-        now = installed_version(resource)
+        now = self._version(resource)
         if now is None or now == before:
             return
         text = self.describe("version", before, now)
@@ -99,29 +106,58 @@ class AptProvider(Provider):
         else:
             _told(self.env)[resource] = text
 
+    def _word(self, resource: Any) -> str:
+        """What to tell the package manager: `name`, or name and version in its own spelling."""
+        name, version = str(resource.location), resource.version
+        if version is None:
+            return name
+        if any(sign in str(version) for sign in "*?["):
+            known = self.manager.candidates([name]).get(name, "")
+            if not self.manager.fits(known, str(version)):
+                raise Fail(f"{name} would come as {known or 'nothing that is known'}, which is not {version}")
+            version = known
+        return str(self.manager.word(name, version))
+
     def _remove(self, *, purge: bool) -> None:
         name = str(self.resource.package_name)
-        state = dpkg.installed()
+        state = self.manager.installed()
         current = {"version": state.versions.get(name), "configuration": purge and name in state.configured}
         desired: Dict[str, Any] = {"version": None, "configuration": False}
-        self.converge(current, desired, lambda _changes: apt.remove(name, purge=purge))
+        self.converge(current, desired, lambda _changes: self.manager.remove(name, purge=purge))
 
 
-def installed_version(resource: Any) -> Optional[str]:
-    """The version dpkg has; of a name that another package provides: "provided"."""
+class AptProvider(PackageProvider):
+    """On Debian and Ubuntu."""
+
+    manager = apt
+
+
+class DnfProvider(PackageProvider):
+    """On Fedora, RHEL and what is made from it."""
+
+    @property
+    def manager(self) -> Any:  # imported only where it is the one
+        from kokki import dnf
+
+        return dnf
+
+
+def installed_version(resource: Any, manager: Any = apt) -> Optional[str]:
+    """The version that is there; of a name that another package provides: "provided"."""
     name = str(resource.package_name).split(":")[0]
-    state = dpkg.installed()
-    return state.versions.get(name, "provided" if name in state.provided else None)
+    state = manager.installed()
+    version: Optional[str] = state.versions.get(name, "provided" if name in state.provided else None)
+    return version
 
 
-def _others(env: Any, first: Any) -> List[Any]:
+def _others(env: Any, first: Any, manager: Any) -> List[Any]:
     """Packages declared after first that need work and wait for nothing in between."""
     found = []
     declared = env.resource_list
     for resource in declared[declared.index(first) + 1 :]:
         if _changes_sources(resource):
             break
-        if _may_come_early(resource) and _needs_work(resource):
+        if _may_come_early(resource) and _needs_work(resource, manager):
             found.append(resource)
     return found
 
@@ -138,9 +174,9 @@ def _may_come_early(resource: Any) -> bool:
     )
 
 
-def _needs_work(resource: Any) -> bool:
-    now = installed_version(resource)
-    return now is None or not fnmatchcase(now, str(resource.version or "*"))
+def _needs_work(resource: Any, manager: Any) -> bool:
+    now = installed_version(resource, manager)
+    return now is None or not manager.fits(now, str(resource.version or "*"))
 
 
 def _changes_sources(resource: Any) -> bool:
@@ -153,15 +189,3 @@ def _told(env: Any) -> Dict[Any, str]:
     """Packages that came in with another's transaction -> what to say of them when their turn comes."""
     told: Dict[Any, str] = vars(env.runner).setdefault("packages_installed", {})
     return told
-
-
-def _word(resource: Any) -> str:
-    version = resource.version
-    if version is None:
-        return str(resource.location)
-    if any(sign in str(version) for sign in "*?["):
-        known = apt.candidates([str(resource.location)]).get(str(resource.location), "")
-        if not fnmatchcase(known, str(version)):
-            raise Fail(f"apt would install {resource.location} {known or '(unknown)'}, which is not {version}")
-        version = known
-    return f"{resource.location}={version}"
