@@ -42,7 +42,7 @@ def memory_bytes(name: str) -> int | None:
 
 
 def kill(name: str) -> None:
-    """Kill whatever runs in the cgroup and wait, at most 10 s, until it is gone."""
+    """Kill whatever runs in the cgroup, wait at most 10 s until it is gone, and remove the cgroup."""
     deadline = time.monotonic() + 10
     while _populated(name) and time.monotonic() < deadline:
         for path in hierarchies():
@@ -50,6 +50,8 @@ def kill(name: str) -> None:
             if switch.exists():
                 switch.write_text("1")
         time.sleep(0.02)
+    # Linux remembers a kill in every cgroup below, and a systemd started there again loses what it starts in new ones.
+    remove(name)
 
 
 def remove(name: str) -> None:

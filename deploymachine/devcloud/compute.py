@@ -77,6 +77,8 @@ class Compute:
         with self.store.lock:
             if self.store.get(Server, server.id) != server:
                 return self.store.get(Server, server.id) or server
+            # Of a killed nspawn the machine itself stays behind; what shows as off must be off.
+            self.machines.kill(self.machine(server).plug.number, None)
             return self._put(server, status="SHUTOFF", vm_state="stopped", power_state=4, process=None)
 
     def flavor(self, identity: str, status: int = 404) -> Flavor:
