@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploymachine.errors import SettingsError
-from deploymachine.settings import Settings
+
+if TYPE_CHECKING:
+    from deploymachine.settings import Settings
 
 KEY_TYPES = (
     "ssh-ed25519",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import glob
 import subprocess
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deploymachine.errors import SettingsError
-from deploymachine.settings import Settings
+
+if TYPE_CHECKING:
+    from deploymachine.settings import Settings
 
 INHERIT = "controller"
 
@@ -55,6 +59,7 @@ def _reachable_from_servers(url: str | None) -> str | None:
     return url if parts.scheme in {"http", "https"} and not local else None
 
 
+@cache
 def _output(*command: str) -> str | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

@@ -10,9 +10,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploymachine.errors import SettingsError
-from deploymachine.settings import Settings
+
+if TYPE_CHECKING:
+    from deploymachine.settings import Settings
 
 MARK = "deploymachine:"
 

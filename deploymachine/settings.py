@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
-import runpy
-import traceback
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from deploymachine.errors import SettingsError
-
-FILENAME = "settings.py"
+from deploymachine.settings_file import execute, settings_path
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
@@ -133,11 +129,6 @@ class Settings(Frozen):
         return {n: (kind, flavor) for kind, servers in self.OPENSTACK_SERVERS.items() for n, flavor in servers}
 
 
-def settings_path(directory: Path) -> Path:
-    """Where the settings are: DEPLOYMACHINE_SETTINGS, else settings.py in `directory`."""
-    return directory / os.environ.get("DEPLOYMACHINE_SETTINGS", FILENAME)
-
-
 def load(directory: Path) -> Settings:
     """Read and check the settings of the deployment in `directory`. Raises SettingsError."""
     path = settings_path(directory)
@@ -147,26 +138,6 @@ def load(directory: Path) -> Settings:
         return Settings(directory=path.parent.resolve(), **names)
     except ValidationError as error:
         raise _explained(path, error) from None
-
-
-def execute(path: Path) -> dict[str, Any]:
-    """Run a settings file and return its names. Raises SettingsError with the line that failed."""
-    if not path.is_file():
-        raise SettingsError(
-            f"There is no {path.name} here",
-            where=str(path.parent.resolve()),
-            why="deploymachine reads the deployment's servers and sites from it",
-            hint="`deploymachine init mysite` makes a directory with one",
-        )
-    try:
-        return runpy.run_path(str(path))
-    except SyntaxError as error:
-        raise SettingsError(f"{path.name} is not valid Python", where=f"{path}:{error.lineno}", why=error.msg) from None
-    except Exception as error:
-        line = next(
-            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), "?"
-        )
-        raise SettingsError(f"{path.name} raised while it was read", where=f"{path}:{line}", why=repr(error)) from None
 
 
 def _check_server_types(path: Path, names: dict[str, Any]) -> None:

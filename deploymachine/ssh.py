@@ -15,10 +15,11 @@ from deploymachine import adminkeys
 from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors
 from deploymachine.hostkeys import HostKeys
 from deploymachine.inventory import Server
-from deploymachine.settings import Settings
 
 if TYPE_CHECKING:
     import paramiko
+
+    from deploymachine.settings import Settings
 
 MOST_AT_ONCE = 32
 KEX_FIRST = (

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploymachine import settings as settings_file
+from deploymachine import settings as deployment_settings
 from deploymachine.errors import DeployMachineError
 from deploymachine.settings import Settings
+from deploymachine.settings_file import settings_path
 
 USAGE = """\
 usage: openstack-compute COMMAND [OPTION...]
@@ -53,7 +54,7 @@ def _run(arguments: list[str]) -> int:
         _point_openstack_at(settings)
     command, rest = arguments[0], arguments[1:]
     if settings is None and command in NEED_SETTINGS:
-        settings_file.load(Path.cwd())  # raises, and says how to begin
+        deployment_settings.load(Path.cwd())  # raises, and says how to begin
     words = (OWN_WORDS if settings is not None else OWN_WORDS | WITHOUT_SETTINGS).get(command, [command])
     from deploymachine.openstack_compute.shell import Shell
 
@@ -62,7 +63,7 @@ def _run(arguments: list[str]) -> int:
 
 def _settings() -> Settings | None:
     here = Path.cwd()
-    return settings_file.load(here) if settings_file.settings_path(here).exists() else None
+    return deployment_settings.load(here) if settings_path(here).exists() else None
 
 
 def _point_openstack_at(settings: Settings) -> None:

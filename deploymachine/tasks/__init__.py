@@ -88,7 +88,7 @@ def _named(name: str) -> Choose:
 def _names_in_settings(directory: Path) -> list[str]:
     """The servers' names, read without checking anything: `fab --list` works with settings that don't."""
     from deploymachine.errors import SettingsError
-    from deploymachine.settings import execute, settings_path
+    from deploymachine.settings_file import execute, settings_path
 
     try:
         named = execute(settings_path(directory)).get("OPENSTACK_SERVERS", {})

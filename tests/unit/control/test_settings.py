@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from deploymachine.errors import SettingsError
-from deploymachine.settings import Database, Settings, Site, execute, load
+from deploymachine.settings import Database, Settings, Site, load
+from deploymachine.settings_file import execute
 
 DIST = Path(__file__).parents[3] / "settings.py.dist"
 
