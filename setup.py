@@ -30,8 +30,9 @@ setup(
         "rich>=13",
     ],
     extras_require={
+        "import": ["fissix>=24"],
         "devcloud": ["flask>=3,<4", "waitress>=3"],
-        "test": ["pytest>=8", "ruff>=0.6", "mypy>=1.11", "types-PyYAML", "types-paramiko"],
+        "test": ["pytest>=8", "ruff>=0.6", "mypy>=1.11", "types-PyYAML", "types-paramiko", "fissix>=24"],
     },
     entry_points={
         "console_scripts": [

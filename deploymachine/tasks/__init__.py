@@ -15,7 +15,7 @@ from invoke.tasks import Task
 
 from deploymachine import servertypes
 from deploymachine.inventory import Inventory, Server
-from deploymachine.tasks import _deployment, devcloud, openstack, servers
+from deploymachine.tasks import _deployment, cookbooks, devcloud, openstack, servers
 from deploymachine.tasks._deployment import deployment
 from deploymachine.tasks._selection import Choose, select, selected
 from deploymachine.tasks._task import task
@@ -58,6 +58,7 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
         *(_selecting(kind, _of_type(kind), f"Select every {kind}.") for kind in servertypes.names()),
         *(servers.kokki_of(kind, _of_type(kind)) for kind in servertypes.names()),
         *(_selecting(f"server:{name}", _named(name), f"Select {name}.") for name in _names_in_settings(directory)),
+        *cookbooks.tasks(directory),
         *_own_tasks(directory),
     ]
 
