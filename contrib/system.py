@@ -8,7 +8,7 @@ from invoke.context import Context
 
 from deploymachine.errors import ConvergeError
 from deploymachine.inventory import Server
-from deploymachine.ssh import Completed, connect, deploy_login, on_each, values
+from deploymachine.ssh import Completed, connect, login, on_each, values
 from deploymachine.tasks import deployment, selected, task
 
 
@@ -26,7 +26,7 @@ def on_selected(command: Sequence[str]) -> None:
     here = deployment()
 
     def one(server: Server) -> None:
-        with connect(server, deploy_login(here.settings), here.settings) as connection:
+        with connect(server, login(server, here.settings), here.settings) as connection:
             _show(server, connection.run(command))
 
     values(on_each(selected(here.inventory), one))

@@ -10,7 +10,7 @@ from deploymachine.report import Event, Report
 from deploymachine.runlist import RunList, run_list
 from deploymachine.secrets import Secret
 from deploymachine.servertypes import Deployment
-from deploymachine.ssh import Connection, connect, deploy_login, on_each, values
+from deploymachine.ssh import Connection, connect, login, on_each, values
 
 
 def cook(
@@ -24,8 +24,8 @@ def cook(
 
     def one(server: Server) -> Result:
         report.phase(server, phase)
-        with connect(server, deploy_login(deployment.settings), deployment.settings) as connection:
-            return apply(connection, lists[server.name], report, sudo_password(deployment), dry_run=dry_run)
+        with connect(server, login(server, deployment.settings), deployment.settings) as connection:
+            return apply(connection, lists[server.name], report, sudo_password(server, deployment), dry_run=dry_run)
 
     return on_all(servers, report, one)
 
@@ -66,6 +66,6 @@ def checked(result: Result) -> Result:
     return result
 
 
-def sudo_password(deployment: Deployment) -> Secret:
-    """The deploy user's password, from the secrets file."""
-    return deployment.secrets.password("deploy-password")
+def sudo_password(server: Server, deployment: Deployment) -> Secret | None:
+    """The deploy user's password, from the secrets file; None where the login is root's already."""
+    return None if server.user == "root" else deployment.secrets.password("deploy-password")

@@ -271,7 +271,6 @@ class Crew:
         self.deployment = deployment
         self.report = report
         self.servers = sorted(servers, key=lambda server: server.name)
-        self._password = sudo_password(deployment)
         self._connections: dict[str, ssh.Connection] = {}
         self._failed: set[str] = set()
         self._notes: list[str] = []
@@ -314,11 +313,11 @@ class Crew:
     def _run(self, server: Server, request: Request, attachment: bytes) -> Result:
         settings = self.deployment.settings
         if server.name not in self._connections:
-            self._connections[server.name] = ssh.connect(server, ssh.deploy_login(settings), settings)
+            self._connections[server.name] = ssh.connect(server, ssh.login(server, settings), settings)
         connection = self._connections[server.name]
         try:
-            show = self.report.event
-            return converge.run(connection, request, show, sudo_password=self._password, attachment=attachment)
+            password = sudo_password(server, self.deployment)
+            return converge.run(connection, request, self.report.event, sudo_password=password, attachment=attachment)
         except ConnectError:
             del self._connections[server.name]  # the next request, a way back perhaps, tries a new one
             connection.close()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deploymachine.settings import Settings
 
 MARK = "deploymachine:"
+ED25519 = "ssh-ed25519"
 
 
 class HostKeys:
@@ -54,6 +55,15 @@ class HostKeys:
         comment = f" {self._comment(server_name)}" if server_name is not None else ""
         found = (line for line in _read(self.path) if _host(line) == host and line.endswith(comment))
         return next((_bare(line.partition(" ")[2]) for line in found), None)
+
+    def known_to_user(self, address: str, port: int) -> str | None:
+        """The key that the user's own ssh knows for address:port, an ed25519 one first; None where it knows none."""
+        host = host_field(address, port)
+        lines = (
+            line for line in _read(self._user_path or Path("~/.ssh/known_hosts").expanduser()) if _names(line, host)
+        )
+        found = sorted((_bare(line.partition(" ")[2]) for line in lines), key=lambda key: not key.startswith(ED25519))
+        return next(iter(found), None)
 
     def _comment(self, server_name: str) -> str:
         return f"{MARK}{self._deployment}/{server_name}"

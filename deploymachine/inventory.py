@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deploymachine.errors import UsageError
+
+if TYPE_CHECKING:
+    from deploymachine.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,8 @@ class Server:
 
     state: the cloud's word ("ACTIVE", "BUILD", "SHUTOFF", "ERROR", ...).
     image, flavor: names where the cloud tells them, else ids. memory_mb and cpus are the flavor's (0: unknown).
+    id: the cloud's; "" for a server that SERVERS in settings.py names. user, port: how to log in there, where it is not
+    as DEPLOY_USERNAME on SSH_PORT.
     """
 
     name: str
@@ -27,6 +33,8 @@ class Server:
     image: str = ""
     memory_mb: int = 0
     cpus: int = 0
+    user: str = ""
+    port: int = 0
 
     @property
     def address(self) -> str:
@@ -37,6 +45,15 @@ class Server:
     def where(self) -> str:
         """The server as messages name it."""
         return f"{self.name} ({self.address})" if self.address else self.name
+
+
+def fixed(settings: Settings) -> list[Server]:
+    """The servers that SERVERS names."""
+    return [
+        Server(one.name, kind, private_ip=str(one.ip), user=one.user or "", port=one.port or 0)
+        for kind, servers in settings.SERVERS.items()
+        for one in servers
+    ]
 
 
 class Inventory:

@@ -20,7 +20,7 @@ from deploymachine.inventory import Server
 from deploymachine.report import Report
 from deploymachine.runlist import RunList, run_list
 from deploymachine.servertypes import Deployment
-from deploymachine.ssh import Connection, connect, deploy_login, root_login
+from deploymachine.ssh import Connection, connect, login, root_login
 
 UNCONFIRMED_SECONDS = 60
 PACKAGES = ("base.packages",)  # before the snapshot: the system users that packages make must survive a rollback
@@ -49,8 +49,8 @@ def provision(servers: Sequence[Server], deployment: Deployment, report: Report)
 def is_provisioned(server: Server, deployment: Deployment) -> bool:
     """Does the new way in work, and does the server say that it was confirmed? A wrong host key is raised."""
     try:
-        with connect(server, deploy_login(deployment.settings), deployment.settings) as connection:
-            state = ask(connection, {"command": "guard", "action": "state"}, sudo_password(deployment))
+        with connect(server, login(server, deployment.settings), deployment.settings) as connection:
+            state = ask(connection, {"command": "guard", "action": "state"}, sudo_password(server, deployment))
     except HostKeyError:
         raise
     except ConnectError:
@@ -79,7 +79,7 @@ class _Provisioning:
     ) -> None:
         self.server, self.deployment, self.report, self.root, self.wanted = server, deployment, report, root, wanted
         self.keys = HostKeys(deployment.settings)
-        self.login = deploy_login(deployment.settings)
+        self.login = login(server, deployment.settings)
 
     def run(self) -> Result:
         self._need_python()
@@ -130,7 +130,7 @@ class _Provisioning:
         request: dict[str, Any] = {"command": "guard", "action": "confirm" if confirm else "state", "marker": marker}
         try:
             with connect(self.server, self.login, self.deployment.settings) as connection:
-                ask(connection, request, sudo_password(self.deployment))
+                ask(connection, request, sudo_password(self.server, self.deployment))
         except DeployMachineError as error:
             raise ConvergeError(
                 f"The new way into {self.server.name} does not work; everything was put back",

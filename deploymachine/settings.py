@@ -6,7 +6,16 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from deploymachine.errors import SettingsError
 from deploymachine.settings_file import execute, settings_path
@@ -18,7 +27,7 @@ WsgiPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 Hostname = Annotated[str, StringConstraints(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Server = tuple[Name, str]  # (name, flavor)
+BootedServer = tuple[Name, str]  # (name, flavor)
 
 
 class Frozen(BaseModel):
@@ -58,6 +67,15 @@ class Database(Frozen):
     owner: Identifier
 
 
+class FixedServer(Frozen):
+    """A server that is there already, on no OpenStack. user and port: how to log in, where not as on all the others."""
+
+    name: Name
+    ip: IPvAnyAddress
+    user: Identifier | None = None
+    port: Port | None = None
+
+
 class Settings(Frozen):
     """Everything settings.py may say. `directory` is where settings.py lies: relative paths start there."""
 
@@ -68,7 +86,8 @@ class Settings(Frozen):
     OPENSTACK_NETWORK: str | None = None
     OPENSTACK_FLOATING_IP_POOL: str | None = None
     OPENSTACK_BOOT_TIMEOUT: Annotated[int, Field(ge=10, le=3600)] = 300
-    OPENSTACK_SERVERS: dict[str, tuple[Server, ...]]
+    OPENSTACK_SERVERS: dict[str, tuple[BootedServer, ...]] = {}
+    SERVERS: dict[str, tuple[FixedServer, ...]] = {}
     SSH_PORT: Port = 2222
     SSH_CONNECT_TIMEOUT: Annotated[float, Field(gt=0, le=120)] = 10.0
     SSH_USER_KNOWN_HOSTS: str | None = None
@@ -104,9 +123,12 @@ class Settings(Frozen):
 
     def _check_servers(self) -> None:
         names = [name for servers in self.OPENSTACK_SERVERS.values() for name, _ in servers]
+        names += [server.name for servers in self.SERVERS.values() for server in servers]
+        if not names:
+            raise ValueError("OPENSTACK_SERVERS names no server, nor does SERVERS")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(
-                f"OPENSTACK_SERVERS: {', '.join(twice)} stands there twice; every server needs its own name"
+                f"OPENSTACK_SERVERS, SERVERS: {', '.join(twice)} stands there twice; a name is one server's"
             )
 
     def _check_sites(self) -> None:
@@ -114,9 +136,9 @@ class Settings(Frozen):
         for name, site in self.SITES.items():
             if site.database is not None and site.database not in self.DATABASES:
                 close = _suggest(site.database, self.DATABASES)
-                raise ValueError(f"SITES[{name!r}].database: {site.database!r} is not in DATABASES{close}")
+                raise ValueError(f"SITES[{name!r}]['database']: {site.database!r} is not in DATABASES{close}")
             if site.port in ports:
-                raise ValueError(f"SITES[{name!r}].port: {site.port} is the port of {ports[site.port]!r} already")
+                raise ValueError(f"SITES[{name!r}]['port']: {site.port} is the port of {ports[site.port]!r} already")
             ports[site.port] = name
 
     @property
@@ -143,14 +165,15 @@ def load(directory: Path) -> Settings:
 def _check_server_types(path: Path, names: dict[str, Any]) -> None:
     from deploymachine import servertypes
 
-    servers = names.get("OPENSTACK_SERVERS")
-    for kind in servers if isinstance(servers, dict) else ():
-        if kind not in servertypes.names():
-            raise SettingsError(
-                f"OPENSTACK_SERVERS: unknown server type {kind!r}{_suggest(str(kind), servertypes.names())}",
-                where=str(path),
-                hint=f"the types are {', '.join(servertypes.names())}",
-            )
+    for setting in ("OPENSTACK_SERVERS", "SERVERS"):
+        servers = names.get(setting)
+        for kind in servers if isinstance(servers, dict) else ():
+            if kind not in servertypes.names():
+                raise SettingsError(
+                    f"{setting}: unknown server type {kind!r}{_suggest(str(kind), servertypes.names())}",
+                    where=str(path),
+                    hint=f"the types are {', '.join(servertypes.names())}",
+                )
 
 
 def _explained(path: Path, error: ValidationError) -> SettingsError:
@@ -175,15 +198,12 @@ def _problem(detail: Any) -> str:
 
 
 def _path_text(loc: tuple[int | str, ...]) -> str:
-    parts = [part for part in loc if part != "[key]"]
-    text = "".join(
-        f"[{part!r}]" if index % 2 or isinstance(part, int) else f".{part}" for index, part in enumerate(parts)
-    )
-    return text.removeprefix(".")
+    """The setting as one would write it: SITES['blog']['wsgi']."""
+    return "".join(f"[{part!r}]" if index else str(part) for index, part in enumerate(loc) if part != "[key]")
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    inner: dict[str, type[Frozen]] = {"SITES": Site, "DATABASES": Database}
+    inner: dict[str, type[Frozen]] = {"SITES": Site, "DATABASES": Database, "SERVERS": FixedServer}
     model = inner.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
     return [key for key in model.model_fields if key != "directory"]
 

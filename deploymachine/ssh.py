@@ -51,8 +51,9 @@ def root_login() -> Login:
     return Login("root", 22)
 
 
-def deploy_login(settings: Settings) -> Login:
-    return Login(settings.DEPLOY_USERNAME, settings.SSH_PORT)
+def login(server: Server, settings: Settings) -> Login:
+    """How to log in at a provisioned server: as the deploy user on SSH_PORT, unless SERVERS says otherwise."""
+    return Login(server.user or settings.DEPLOY_USERNAME, server.port or settings.SSH_PORT)
 
 
 @dataclass(frozen=True)
@@ -206,13 +207,18 @@ def _transport(sock: socket.socket, **options: object) -> paramiko.Transport:
 def _pin(client: paramiko.SSHClient, server: Server, login: Login, settings: Settings) -> None:
     import paramiko
 
-    line = HostKeys(settings).get(server.address, login.port)
+    keys = HostKeys(settings)
+    line = keys.get(server.address, login.port)
+    if line is None and not server.id:  # not booted by us: what the user's own ssh knows is as good
+        line = keys.known_to_user(server.address, login.port)
     if line is None:
         raise HostKeyError(
             f"No host key is known for {server.name}",
             where=f"{server.address} port {login.port}",
             why="keys are pinned when deploymachine boots a server; an unknown one is never accepted on sight",
-            hint="run it where the server was booted, or bring that directory's .deploymachine/known_hosts here",
+            hint="run it where the server was booted, or bring that directory's .deploymachine/known_hosts here"
+            if server.id
+            else f"log in once by hand, `ssh -p {login.port} {login.user}@{server.address}`, and check its key",
         )
     kind, data = line.split()[:2]
     name = server.address if login.port == 22 else f"[{server.address}]:{login.port}"

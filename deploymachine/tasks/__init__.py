@@ -92,9 +92,10 @@ def _names_in_settings(directory: Path) -> list[str]:
     from deploymachine.settings_file import execute, settings_path
 
     try:
-        named = execute(settings_path(directory)).get("OPENSTACK_SERVERS", {})
-        return [name for kind in named.values() for name, _ in kind]
-    except (SettingsError, AttributeError, TypeError, ValueError):
+        named = execute(settings_path(directory))
+        booted = [name for kind in named.get("OPENSTACK_SERVERS", {}).values() for name, _ in kind]
+        return booted + [server["name"] for kind in named.get("SERVERS", {}).values() for server in kind]
+    except (SettingsError, AttributeError, KeyError, TypeError, ValueError):
         return []
 
 

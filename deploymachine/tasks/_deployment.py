@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deploymachine.cloud import Cloud
+    from deploymachine.inventory import Inventory
     from deploymachine.servertypes import Deployment
     from deploymachine.settings import Settings
 
@@ -40,9 +41,17 @@ def cloud() -> Cloud:
     return connect(settings())
 
 
+def inventory() -> Inventory:
+    """The servers there are right now: the cloud's, where settings.py wants any, and those of SERVERS."""
+    from deploymachine.inventory import Inventory, fixed
+
+    booted = cloud().servers() if settings().OPENSTACK_SERVERS else ()
+    return Inventory([*booted, *fixed(settings())])
+
+
 def deployment() -> Deployment:
-    """Settings, secrets, and the servers that the cloud has right now."""
+    """Settings, servers and secrets."""
     from deploymachine.secrets import Secrets
     from deploymachine.servertypes import Deployment
 
-    return Deployment(settings(), cloud().servers(), Secrets(settings().state / "secrets.json"))
+    return Deployment(settings(), inventory(), Secrets(settings().state / "secrets.json"))

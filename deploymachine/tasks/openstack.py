@@ -9,7 +9,7 @@ from invoke.context import Context
 
 from deploymachine.inventory import Server
 from deploymachine.report import Report
-from deploymachine.tasks._deployment import cloud, settings
+from deploymachine.tasks._deployment import cloud, inventory, settings
 from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._report import reported
 from deploymachine.tasks._task import task
@@ -37,7 +37,7 @@ def openstack_boot(_: Context, name: str, type: str = "", flavor: str = "") -> N
 @task()
 def openstack_list(_: Context) -> None:
     """The deployment's servers: name, type, state, addresses, flavor, image."""
-    servers = cloud().servers()
+    servers = inventory()
     if not len(servers):
         print(f"The deployment {settings().DEPLOYMENT} has no servers. `fab openstack_bootem` boots them.")
         return

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from deploymachine.errors import SettingsError
+from deploymachine.inventory import Inventory, fixed
 from deploymachine.settings import Database, Settings, Site, load
 from deploymachine.settings_file import execute
+from deploymachine.ssh import Login, login
 
 DIST = Path(__file__).parents[3] / "settings.py.dist"
 
@@ -50,7 +52,7 @@ def test_what_is_not_said_is_what_the_example_says(tmp_path: Path) -> None:
         for name, field in Settings.model_fields.items()
         if not field.is_required() and getattr(example, name) != field.default
     }
-    assert differ == {"BASE_PACKAGES", "SITES", "DATABASES"}
+    assert differ == {"OPENSTACK_SERVERS", "BASE_PACKAGES", "SITES", "DATABASES"}
 
 
 def test_no_settings_file(tmp_path: Path) -> None:
@@ -64,12 +66,12 @@ def test_no_settings_file(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ("DEPLOYMENT", "DEPLOYMNET", ["unknown setting DEPLOYMNET", "did you mean 'DEPLOYMENT'"]),
-        ('"wsgi"', '"wsgy"', ["SITES['blog'].wsgy", "did you mean 'wsgi'"]),
+        ('"wsgi"', '"wsgy"', ["SITES['blog']['wsgy']", "did you mean 'wsgi'"]),
         ('"appnode": [', '"apnode": [', ["unknown server type 'apnode'", "did you mean 'appnode'"]),
         ('"database": "blog"', '"database": "blgo"', ["'blgo' is not in DATABASES", "did you mean 'blog'"]),
         ('["id_ed25519.pub"]', "[]", ["ADMIN_SSH_KEYS", "nobody could log in"]),
         ('"appnode2"', '"appnode1"', ["appnode1 stands there twice"]),
-        ('"blog.wsgi:application"', '"blog.wsgi"', ["SITES['blog'].wsgi", "'blog.wsgi'"]),
+        ('"blog.wsgi:application"', '"blog.wsgi"', ["SITES['blog']['wsgi']", "'blog.wsgi'"]),
         ('"mysite"', '"My Site!"', ["DEPLOYMENT", "My Site!"]),
         ('DEPLOYMENT = "mysite"', "DEPLOYMENT = (", ["not valid Python", "settings.py:"]),
         ('DEPLOYMENT = "mysite"', "DEPLOYMENT = nobody", ["raised while it was read", "settings.py:2", "nobody"]),
@@ -92,3 +94,19 @@ def test_a_sites_directory_stays_in_its_repository(directory: Path, path: str) -
     assert "inside the repository" in told(
         directory, '"repository": "blog",', f'"repository": "x", "directory": {path!r},'
     )
+
+
+def test_servers_on_no_openstack(directory: Path) -> None:
+    path = directory / "settings.py"
+    fixed_server = {"name": "old1", "ip": "192.0.2.9", "port": 22, "user": "root"}
+    path.write_text(path.read_text() + f"SERVERS = {{'appnode': [{fixed_server}]}}\n")
+    old = Inventory(fixed(load(directory))).named("old1")
+    assert (old.type, old.address, old.user, old.port) == ("appnode", "192.0.2.9", "root", 22)
+    assert login(old, load(directory)) == Login("root", 22)
+    assert "SERVERS['appnode'][0]['ip']" in told(directory, "192.0.2.9", "192.0.2")
+
+
+def test_some_server_has_to_be_named(tmp_path: Path) -> None:
+    (tmp_path / "settings.py").write_text('DEPLOYMENT = "mysite"\nADMIN_SSH_KEYS = ["a.pub"]\n')
+    with pytest.raises(SettingsError, match="names no server"):
+        load(tmp_path)

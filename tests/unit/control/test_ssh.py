@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -81,3 +82,17 @@ def test_every_server_is_tried_and_every_error_told() -> None:
     assert "bug of deploymachine" in str(caught.value)
     with pytest.raises(DeployMachineError, match="n1 is away"):
         values(outcomes[:2])
+
+
+def test_a_server_not_booted_here_is_known_by_what_your_ssh_knows(
+    ssh_server: SshServer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HostKeys(settings).unpin("appnode1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{ssh_server.port} {ssh_server.key_line}\n")
+    with connect(ssh_server.server, Login("root", ssh_server.port), settings) as connection:
+        assert connection.run(["true"]).code == 0
+    booted = replace(ssh_server.server, id="0cb1")
+    with pytest.raises(HostKeyError, match="No host key is known"):
+        connect(booted, Login("root", ssh_server.port), settings)
