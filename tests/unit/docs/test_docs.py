@@ -30,6 +30,10 @@ def page(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def page_text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
 def commands(tool: str) -> list[tuple[str, str]]:
     """(page, words after the tool) of every command that is shown."""
     found = [(page(path), match) for path in PAGES for match in COMMAND.finditer(path.read_text(encoding="utf-8"))]
@@ -68,7 +72,7 @@ def test_every_fab_command_can_be_typed(tasks):
 
 
 def test_every_make_target_and_openstack_compute_command_is_there():
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", page_text("Makefile"), re.MULTILINE)
     assert [(where, line) for where, line in commands("make") if line.split()[0] not in targets] == []
     known = {*re.findall(r"[a-z-]+", openstack_compute.USAGE), *OPENSTACKS_OWN}
     assert [(where, line) for where, line in commands("openstack-compute") if line.split()[0] not in known] == []
@@ -97,7 +101,7 @@ def test_every_path_of_the_project_exists():
 
 
 def test_the_house_is_as_drawn():
-    drawn = (ROOT / "docs" / "design.rst").read_text(encoding="utf-8").partition("The house\n")[2]
+    drawn = page_text("docs/design.rst").partition("The house\n")[2]
     missing = [path for path in house(drawn) if "NAME" not in path and not (ROOT / path).exists()]
     assert missing == []
 
@@ -115,8 +119,16 @@ def house(text: str) -> Iterator[str]:
 
 
 def test_every_server_type_is_introduced():
-    readme = (ROOT / "README.rst").read_text(encoding="utf-8")
+    readme = page_text("README.rst")
     assert [kind for kind in servertypes.names() if f"\n``{kind}``" not in readme] == []
+
+
+def test_every_event_is_explained():
+    sources = [path for path in (ROOT / "deploymachine").rglob("*.py") if "devcloud" not in path.parts]
+    told = {kind for path in sources for kind in re.findall(r'"event": "([a-z-]+)"', path.read_text(encoding="utf-8"))}
+    explained = set(re.findall(r"``([a-z-]+)``|\"event\": \"([a-z-]+)\"", page_text("docs/events.rst")))
+    assert told - {name for pair in explained for name in pair} == set()
+    assert len(told) > 8
 
 
 def imported(path: Path) -> Iterator[str]:
