@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from deploymachine.cloud import BootSpec, connect
 from deploymachine.cloud.userdata import new_host_key
 from deploymachine.converge import Result, run
 from deploymachine.cook import checked
-from deploymachine.errors import ConvergeError, UsageError
+from deploymachine.errors import ConnectError, ConvergeError, HostKeyError, UsageError
+from deploymachine.inventory import Server
 from deploymachine.report import Event, Report
 from deploymachine.runlist import RunList
 from deploymachine.settings import Settings
@@ -24,15 +26,20 @@ from deploymachine.settings import Settings
 CASE = "test.yaml"
 MACHINE = "cookbook-test"
 FLAVOR = "m1.small"
+LOGINS = 10
 # What a machine needs to reach packages from where it stands; the same that a deployment's servers inherit.
 PREPARE = ("base.apt", "base.pip")
 
 
 class Case(BaseModel):
-    """test.yaml of a cookbook: what to cook there. recipes (): the default one. image: of the machine."""
+    """test.yaml of a cookbook: what to cook there.
+
+    recipes: (): the default one.  before: cooked in a run of its own, as on a server that has been there for a while.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     recipes: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
     attributes: dict[str, Any] = {}
     image: str = "debian-13"
 
@@ -70,7 +77,7 @@ def check(folder: Path, paths: Sequence[Path], place: Path, report: Report, imag
     settings = make_settings(place)
     with machine(settings, image, report) as connection:
         trial = _Trial(connection, report, {**_surroundings(settings), **case.attributes}, tuple(paths))
-        trial.cook("prepare", PREPARE)
+        trial.cook("prepare", (*PREPARE, *case.before))
         _, first = trial.cook("apply", case.recipes)
         again, second = trial.cook("apply again", case.recipes)
         _refuse(folder.name, "changes something each time it is applied", second, bad=again.changed > 0)
@@ -88,13 +95,25 @@ def machine(settings: Settings, image: str, report: Report) -> Iterator[ssh.Conn
     try:
         (server,) = cloud.boot([BootSpec(MACHINE, "base", FLAVOR, image)])
         report.expect([server])
-        with ssh.connect(server, ssh.root_login(), settings) as connection:
+        with _log_in(server, settings) as connection:
             yield connection
     finally:
         try:
             cloud.delete([server.name for server in cloud.servers()])
         finally:
             cloud.close()
+
+
+def _log_in(server: Server, settings: Settings) -> ssh.Connection:
+    """A machine that has just booted may start its sshd again, with the keys that it was given, while we come in."""
+    for _ in range(LOGINS):
+        try:
+            return ssh.connect(server, ssh.root_login(), settings)
+        except HostKeyError:
+            raise
+        except ConnectError:
+            time.sleep(0.5)
+    return ssh.connect(server, ssh.root_login(), settings)
 
 
 class _Trial:
@@ -145,7 +164,7 @@ def make_settings(place: Path) -> Settings:
         directory=place,
         DEPLOYMENT=f"cookbook-{secrets.token_hex(4)}",
         OPENSTACK_CLOUD="devcloud",
-        OPENSTACK_SERVERS={},
+        OPENSTACK_SERVERS={"appnode": ((MACHINE, FLAVOR),)},
         ADMIN_SSH_KEYS=(str(public),),
         EXTRA_CA_CERTIFICATES=("/usr/local/share/ca-certificates/*.crt",),
         PIP_INDEX_URL="controller",

@@ -14,7 +14,9 @@ from deploymachine.cookbook_test import check, make_settings
 from deploymachine.errors import ConvergeError
 from deploymachine.report import LineReport
 
-pytestmark = pytest.mark.devcloud
+# What the SDK deprecates within itself.
+SDK_WARNINGS = ("DeprecationWarning", "PendingDeprecationWarning", "openstack.warnings.OpenStackWarning")
+pytestmark = [pytest.mark.devcloud, *(pytest.mark.filterwarnings(f"ignore::{name}") for name in SDK_WARNINGS)]
 OURS = sorted(cookbooks.found(()))
 
 
