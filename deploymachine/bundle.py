@@ -6,9 +6,9 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,21 +20,26 @@ LEFT_OUT_SUFFIXES = {".so", ".pyc", ".pyi", ".c"}
 
 @dataclass(frozen=True)
 class Bundle:
-    """A gzipped tar and the SHA-256 of its contents, the name it is kept under on a server."""
+    """A gzipped tar, packed when it is first wanted, and the hash of its contents, its name on a server."""
 
     hash: str
-    data: bytes
+    files: tuple[tuple[str, Path], ...] = field(repr=False)
+
+    @cached_property
+    def data(self) -> bytes:
+        """The tar itself."""
+        return _tar(self.files)
 
 
 @cache
 def bundle(cookbook_paths: tuple[Path, ...]) -> Bundle:
     """Everything a server needs to run the engine; the same contents always make the same hash."""
-    files = sorted(_contents(cookbook_paths))
+    files = tuple(sorted(_contents(cookbook_paths)))
     digest = hashlib.sha256()
     for name, path in files:
         digest.update(f"{name}\0{path.stat().st_mode & 0o111}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return Bundle(digest.hexdigest()[:32], _tar(files))
+    return Bundle(digest.hexdigest()[:32], files)
 
 
 def _contents(cookbook_paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
@@ -55,7 +60,7 @@ def _tree(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
             yield prefix + "/".join(parts), path
 
 
-def _tar(files: list[tuple[str, Path]]) -> bytes:
+def _tar(files: Iterable[tuple[str, Path]]) -> bytes:
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as zipped,

@@ -86,7 +86,7 @@ def _command(sudo: bool) -> str:
 def _opening(load: Bundle, request: Event, attachment: bytes, sudo_password: Secret | None) -> bytes:
     bootstrap = (TARGET / "bootstrap.py").read_bytes()
     body = json.dumps(on_the_wire(request)).encode()
-    header = {"bundle": load.hash, "size": len(load.data), "request": len(body), "attachment": len(attachment)}
+    header = {"bundle": load.hash, "request": len(body), "attachment": len(attachment)}
     password = b"" if sudo_password is None else sudo_password.encode() + b"\n"
     mark = f"{MARK}\n{len(bootstrap)}\n".encode()
     return password + mark + bootstrap + json.dumps(header).encode() + b"\n" + body
@@ -108,7 +108,8 @@ def _events(
     for line in _lines(channel):
         event = _parsed(server, line)
         if event["event"] in {"ready", "bundle-wanted"}:
-            channel.sendall((load.data if event["event"] == "bundle-wanted" else b"") + attachment)
+            wanted = f"{len(load.data)}\n".encode() + load.data if event["event"] == "bundle-wanted" else b""
+            channel.sendall(wanted + attachment)
             channel.shutdown_write()
             continue
         show(server, event)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from deploymachine.converge import Result, run
 from deploymachine.inventory import Server
 from deploymachine.report import Event, Report
-from deploymachine.runlist import RunList, run_list
+from deploymachine.runlist import RunList, run_lists
 from deploymachine.secrets import Secret
 from deploymachine.servertypes import Deployment
 from deploymachine.ssh import Connection, connect, login, on_each, values
@@ -20,7 +20,7 @@ def cook(
 
     All run lists are made before the first connection, so a mistake in the settings changes nothing anywhere.
     """
-    lists = {server.name: run_list(server, deployment) for server in servers}
+    lists = run_lists(servers, deployment)
 
     def one(server: Server) -> Result:
         report.phase(server, phase)

@@ -18,7 +18,7 @@ from deploymachine.errors import ConnectError, ConvergeError, DeployMachineError
 from deploymachine.hostkeys import HostKeys
 from deploymachine.inventory import Server
 from deploymachine.report import Report
-from deploymachine.runlist import RunList, run_list
+from deploymachine.runlist import RunList, run_lists
 from deploymachine.servertypes import Deployment
 from deploymachine.ssh import Connection, connect, login, root_login
 
@@ -34,7 +34,7 @@ SKIPPED = Result("skipped", note="already provisioned")
 
 def provision(servers: Sequence[Server], deployment: Deployment, report: Report) -> list[Result]:
     """Provision every server that is not yet; the others are recognised and skipped. Raises after all were tried."""
-    lists = {server.name: run_list(server, deployment) for server in servers}
+    lists = run_lists(servers, deployment)
 
     def one(server: Server) -> Result:
         report.phase(server, "recognise")

@@ -63,9 +63,14 @@ class RunList:
         }
 
 
-def run_list(server: Server, deployment: Deployment) -> RunList:
-    """The run list of `server`: its role with parents first; what a child says wins, overrides win over all."""
+def run_lists(servers: Iterable[Server], deployment: Deployment) -> dict[str, RunList]:
+    """Server name -> its run list. Raises SettingsError or UsageError before anything was touched."""
     config = load(deployment.settings)
+    return {server.name: _run_list(server, deployment, config) for server in servers}
+
+
+def _run_list(server: Server, deployment: Deployment, config: KokkiConfig) -> RunList:
+    """The run list of `server`: its role with parents first; what a child says wins, overrides win over all."""
     lineage = list(dict.fromkeys(_lineage(server.type, config, deployment.settings)))
     roles = [config.roles[name] for name in lineage]
     defaults = _merged(role.default_attributes for role in roles)

@@ -1,8 +1,8 @@
 """Read on stdin by a bare python3 on the server: a header line and a request in, the bundle's agent running out.
 
-The control side sends this file's text, one header line {"bundle", "size", "request", "attachment"} and the request.
-The first line of the answer says {"event": "ready"}, or {"event": "bundle-wanted"} where the bundle of that hash is not
-there yet; then the bundle is sent, and after it the attachment, both of the length that the header says.
+The control side sends this file's text, one header line {"bundle", "request", "attachment"} and the request; the last
+two are lengths in bytes. The first line of the answer says {"event": "ready"}, or {"event": "bundle-wanted"} where the
+bundle of that hash is not there yet; then its length in a line and itself are sent, and after it the attachment.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
     stdout.write(b'{"event": "bundle-wanted"}\n' if wanted else b'{"event": "ready"}\n')
     stdout.flush()
     if wanted:
-        unpack(read(stdin, header["size"]), target)
+        unpack(read(stdin, int(stdin.readline())), target)
         prune(bundles, target)
     sys.path.insert(0, target)
     import agent

@@ -10,13 +10,17 @@ import pytest
 from deploymachine import servertypes
 from deploymachine.errors import SettingsError, UsageError
 from deploymachine.inventory import Inventory, Server
-from deploymachine.runlist import run_list
+from deploymachine.runlist import RunList, run_lists
 from deploymachine.servertypes import Deployment, attributes
 
 
 def with_roles(deployment: Deployment, text: str) -> Deployment:
     (deployment.settings.directory / "kokki-config.yaml").write_text(text)
     return deployment
+
+
+def run_list(one: Server, deployment: Deployment) -> RunList:
+    return run_lists([one], deployment)[one.name]
 
 
 def server(deployment: Deployment, name: str) -> Server:
