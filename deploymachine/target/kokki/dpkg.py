@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Dict, Optional, Set, Tuple
+from typing import Dict, NamedTuple, Optional, Set, Tuple
 
 from kokki.paths import system_path
 
 STATUS = "/var/lib/dpkg/status"
 
 
-@dataclass(frozen=True)
-class Installed:
+class Installed(NamedTuple):
     """versions: package -> version of what is completely installed.  provided: names that those stand in for.
 
     broken: whether a package was left half-way.
