@@ -49,6 +49,11 @@ class HostKeys:
         comment = self._comment(server_name)
         self._rewrite(lambda lines: [line for line in lines if not line.endswith(f" {comment}")])
 
+    def unpin_all(self) -> None:
+        """Forget every key of the deployment: its servers are gone. Raises SettingsError as `unpin` does."""
+        mark = f" {self._comment('')}"
+        self._rewrite(lambda lines: [line for line in lines if mark not in line])
+
     def get(self, address: str, port: int, server_name: str | None = None) -> str | None:
         """The key pinned for address:port (as that of `server_name`, if given) as "ssh-ed25519 AAAA...", or None."""
         host = host_field(address, port)

@@ -25,6 +25,7 @@ from deploymachine.ssh import Connection, connect, login, root_login
 UNCONFIRMED_SECONDS = 60
 PACKAGES = ("base.packages",)  # before the snapshot: the system users that packages make must survive a rollback
 ACCESS = ("base.access",)
+CLOSE = ("base.close",)  # after the confirmation: a rollback needs root's keys
 ROLE = ("base",)
 INSTALL_PYTHON = (
     "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends python3-minimal"
@@ -123,6 +124,7 @@ class _Provisioning:
         self.report.phase(self.server, "close root")
         apply(self.root, self._list(root_login=False, recipes=ACCESS), self.report, None)
         self._prove(confirm=True)
+        apply(self.root, self._list(root_login=False, recipes=CLOSE), self.report, None)
 
     def _prove(self, *, confirm: bool = False) -> None:
         """Log in anew as the deploy user and become root there; with `confirm`, tell the server over that very way."""

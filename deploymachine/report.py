@@ -149,7 +149,7 @@ class LineReport(Report):
         self._say(row, row.phase)
 
     def show_event(self, row: Row, event: Event) -> None:
-        if event.get("state") in TOLD:
+        if event["event"] in {"resource-done", "step-done"} and event["state"] in TOLD:
             self._say(row, _sentence(event))
             for line in event.get("diff", "").splitlines() if event["state"] == "would-change" else ():
                 self._say(row, f"    {line}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from deploymachine.tasks._deployment import directory
+from deploymachine.tasks._deployment import directory, settings
 from deploymachine.tasks._task import task
+
+DEVCLOUD = "devcloud"  # its name in clouds.yaml
 
 
 @task()
@@ -22,6 +24,16 @@ def devcloud_down(_context: Context, purge: bool = False) -> None:
     from deploymachine.devcloud import control
 
     control.down(purge=purge)
+    _forget_keys()
+
+
+def _forget_keys() -> None:
+    """The machines are gone, and so are their host keys; a server made later at the same address has another."""
+    from deploymachine.hostkeys import HostKeys
+    from deploymachine.settings_file import settings_path
+
+    if settings_path(directory()).is_file() and settings().OPENSTACK_CLOUD == DEVCLOUD:
+        HostKeys(settings()).unpin_all()
 
 
 @task()

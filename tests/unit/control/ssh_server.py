@@ -103,5 +103,5 @@ def serve(listener: socket.socket, ours: SshServer, allowed: bytes, transports: 
         transports.append(transport)
         try:
             transport.start_server(server=_Policy(ours, allowed))
-        except (paramiko.SSHException, EOFError):
+        except (paramiko.SSHException, EOFError, OSError):
             transport.close()

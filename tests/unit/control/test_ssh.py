@@ -96,3 +96,14 @@ def test_a_server_not_booted_here_is_known_by_what_your_ssh_knows(
     booted = replace(ssh_server.server, id="0cb1")
     with pytest.raises(HostKeyError, match="No host key is known"):
         connect(booted, Login("root", ssh_server.port), settings)
+
+
+def test_all_keys_of_the_deployment_are_forgotten_and_no_other(settings: Settings) -> None:
+    keys = HostKeys(settings)
+    keys.path.parent.mkdir(parents=True, exist_ok=True)
+    others = ["192.0.2.1 ssh-ed25519 AAAA ada@home", "192.0.2.2 ssh-ed25519 AAAA deploymachine:other/appnode1"]
+    keys.path.write_text("\n".join(others) + "\n")
+    keys.pin("appnode1", "192.0.2.3", 22, "ssh-ed25519 AAAA")
+    keys.pin("appnode2", "192.0.2.4", 2222, "ssh-ed25519 AAAA")
+    keys.unpin_all()
+    assert [line.split()[0] for line in keys.path.read_text().splitlines()] == ["192.0.2.1", "192.0.2.2"]
