@@ -37,6 +37,7 @@ setup(
     entry_points={
         "console_scripts": [
             "deploymachine=deploymachine.cli:main",
+            "kokki=deploymachine.kokki_command:main",
             "openstack-compute=deploymachine.openstack_compute:main",
         ]
     },

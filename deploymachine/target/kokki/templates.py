@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from typing import Any, Dict, Tuple
 
 import jinja2
@@ -82,6 +81,8 @@ def _environment(env: Any) -> jinja2.Environment:
 
 def _line(error: BaseException) -> str:
     """`, line 3` of the innermost template that the error came from."""
+    import traceback
+
     found = [frame for frame in traceback.extract_tb(error.__traceback__) if f"{os.sep}templates{os.sep}" in frame[0]]
     return f", line {found[-1].lineno}" if found else ""
 

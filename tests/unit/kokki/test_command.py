@@ -1,9 +1,13 @@
 """The `kokki` command: roles of a kitchen file, settings, dumps, and what a person reads."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from kokki.command import main
+
+from deploymachine.bundle import TARGET
 
 KITCHEN = """
 def web(kit):
@@ -69,3 +73,26 @@ def test_dumps_what_would_be_run(world, kokki, kind):
 def test_says_what_is_wrong(kokki, words, message):
     code, _out, err = kokki(*words)
     assert (code, err.splitlines()[0]) == (1, message)
+
+
+@pytest.fixture
+def arguments(kokki):
+    return ["-o", "app.text=other", "-d", "json:-", "web"]
+
+
+def test_in_a_checkout(arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "deploymachine.kokki_command", *arguments], capture_output=True, check=True
+    )
+    assert json.loads(done.stdout)["config"]["app"] == {"text": "other"}
+
+
+def test_on_a_server(arguments, tmp_path, monkeypatch):
+    command = TARGET / "cookbooks" / "base" / "files" / "kokki"
+    monkeypatch.setenv("DEPLOYMACHINE_HOME", str(tmp_path / "home"))
+    done = subprocess.run(["sh", command, "web"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith("kokki: there is no engine")) == (1, True)
+    (tmp_path / "home/bundles").mkdir(parents=True)
+    (tmp_path / "home/bundles/abc").symlink_to(TARGET)
+    done = subprocess.run(["sh", command, *arguments], capture_output=True, check=True)
+    assert json.loads(done.stdout)["config"]["app"] == {"text": "other"}

@@ -2,6 +2,6 @@
 
 from kokki import *
 
-env.include_recipe("base.hosts", "base.packages", "base.pip", "base.access", "base.time", "base.locale")
+env.include_recipe("base.hosts", "base.packages", "base.pip", "base.access", "base.time", "base.locale", "base.kokki")
 if not env.config.base.root_login:
     env.include_recipe("base.close")
