@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploymachine.errors import SettingsError
+from deploymachine.settings_file import state_directory
 
 if TYPE_CHECKING:
     from deploymachine.settings import Settings
@@ -93,6 +94,12 @@ class HostKeys:
             and line.split()[1] == kind
             and _bare(line.split(" ", 1)[1]) != key
         ]
+
+
+def pinned_names(directory: Path) -> set[str]:
+    """The servers whose keys are pinned in the deployment of that directory."""
+    lines = _read(state_directory(directory) / "known_hosts")
+    return {line.rpartition("/")[2] for line in lines if _is_ours(line)}
 
 
 def host_field(address: str, port: int) -> str:

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from deploymachine.errors import SettingsError
-from deploymachine.settings_file import execute, settings_path
+from deploymachine.settings_file import execute, settings_path, state_directory
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
@@ -144,7 +144,7 @@ class Settings(Frozen):
     @property
     def state(self) -> Path:
         """What deploymachine keeps between two runs: known_hosts, secrets, certificates."""
-        return self.directory / ".deploymachine"
+        return state_directory(self.directory)
 
     def server_names(self) -> dict[str, tuple[str, str]]:
         """Server name -> (type, flavor), as OPENSTACK_SERVERS says."""

@@ -13,6 +13,11 @@ from deploymachine.errors import SettingsError
 FILENAME = "settings.py"
 
 
+def state_directory(directory: Path) -> Path:
+    """Where a deployment keeps what it knows between two runs: known_hosts, secrets, certificates, history."""
+    return directory / ".deploymachine"
+
+
 def settings_path(directory: Path) -> Path:
     """Where the settings are: DEPLOYMACHINE_SETTINGS, else settings.py in `directory`."""
     return directory / os.environ.get("DEPLOYMACHINE_SETTINGS", FILENAME)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import runpy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import Task
 
 from deploymachine import servertypes
+from deploymachine.errors import SettingsError
 from deploymachine.inventory import Inventory, Server
+from deploymachine.settings_file import execute, settings_path
 from deploymachine.tasks import _deployment, cookbooks, devcloud, openstack, servers
 from deploymachine.tasks._deployment import deployment
 from deploymachine.tasks._selection import Choose, select, selected
@@ -57,7 +59,7 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
         ),
         *(_selecting(kind, _of_type(kind), f"Select every {kind}.") for kind in servertypes.names()),
         *(servers.kokki_of(kind, _of_type(kind)) for kind in servertypes.names()),
-        *(_selecting(f"server:{name}", _named(name), f"Select {name}.") for name in _names_in_settings(directory)),
+        *(_selecting(f"server:{name}", _named(name), f"Select {name}.") for name in _server_names(directory)),
         *cookbooks.tasks(directory),
         *_own_tasks(directory),
     ]
@@ -86,11 +88,15 @@ def _named(name: str) -> Choose:
     return choose
 
 
-def _names_in_settings(directory: Path) -> list[str]:
-    """The servers' names, read without checking anything: `fab --list` works with settings that don't."""
-    from deploymachine.errors import SettingsError
-    from deploymachine.settings_file import execute, settings_path
+def _server_names(directory: Path) -> list[str]:
+    """Those of settings.py, and of servers booted here besides, whose host keys are pinned."""
+    from deploymachine.hostkeys import pinned_names
 
+    return sorted({*_names_in_settings(directory), *pinned_names(directory)})
+
+
+def _names_in_settings(directory: Path) -> list[str]:
+    """Read without checking anything: `fab --list` works with settings that don't."""
     try:
         named = execute(settings_path(directory))
         booted = [name for kind in named.get("OPENSTACK_SERVERS", {}).values() for name, _ in kind]
@@ -104,4 +110,7 @@ def _own_tasks(directory: Path) -> list[Task[Any]]:
     path = directory / LOCAL
     if not path.is_file():
         return []
-    return [value for value in runpy.run_path(str(path)).values() if isinstance(value, Task)]
+    try:
+        return [value for value in execute(path).values() if isinstance(value, Task)]
+    except SettingsError as error:
+        raise Exit(f"error: {error}", 1) from None

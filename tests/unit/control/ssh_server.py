@@ -65,7 +65,8 @@ def _carry_out(ours: SshServer, channel: paramiko.Channel, command: str) -> None
             threads[1].join()
             channel.send_exit_status(process.wait())
         process.kill()
-        channel.close()
+        with contextlib.suppress(OSError, EOFError):
+            channel.close()
         for thread in threads:
             thread.join()
 
