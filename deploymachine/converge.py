@@ -13,7 +13,7 @@ from deploymachine.bundle import TARGET, Bundle, bundle
 from deploymachine.errors import ConvergeError
 from deploymachine.inventory import Server
 from deploymachine.secrets import Secret, on_the_wire
-from deploymachine.ssh import Connection, cut
+from deploymachine.ssh import Connection, broken, cut
 
 if TYPE_CHECKING:
     import paramiko
@@ -72,7 +72,7 @@ def run(
     try:
         channel.sendall(_opening(load, request, attachment, sudo_password))
         return _conclude(connection.server, channel, _events(connection.server, channel, load, attachment, show))
-    except OSError as error:
+    except broken() as error:
         raise _never_began(connection.server, channel) or cut(connection.server, error) from None
     finally:
         channel.close()

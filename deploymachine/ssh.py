@@ -87,7 +87,7 @@ class Connection:
         try:
             channel = transport.open_session()
             channel.exec_command(command)
-        except (EOFError, OSError, _ssh_exception()) as error:
+        except broken() as error:
             raise cut(self.server, error) from None
         return channel
 
@@ -249,10 +249,11 @@ def _socket(server: Server, login: Login, settings: Settings) -> socket.socket:
     return sock
 
 
-def _ssh_exception() -> type[Exception]:
+def broken() -> tuple[type[Exception], ...]:
+    """What Paramiko raises, wherever it is, when the connection is gone."""
     import paramiko
 
-    return paramiko.SSHException
+    return (EOFError, OSError, paramiko.SSHException)
 
 
 def _refused(server: Server, login: Login, error: Exception) -> DeployMachineError:
