@@ -19,6 +19,7 @@ from deploymachine.tasks._deployment import directory
 from deploymachine.tasks._task import task
 
 NEW = "cookbook_new:"
+IMAGE_HELP = "of the machine: debian-13 or debian-12"
 
 
 def tasks(folder: Path) -> list[Task[Any]]:
@@ -26,6 +27,7 @@ def tasks(folder: Path) -> list[Task[Any]]:
     names = (word.removeprefix(NEW) for word in sys.argv[1:] if word.startswith(NEW))
     return [
         cookbook_new,
+        cookbook_test,
         kokki_import,
         *(_new(name) for name in dict.fromkeys(names)),
         *(_test(name) for name in sorted(cookbooks.found(cookbooks.user_paths(folder)))),
@@ -56,22 +58,33 @@ def _begin(name: str) -> None:
     print(f"Next: put {name!r} into a role's recipes there, and try it with\n  fab cookbook_test:{name}")
 
 
+@task(positional=["name"], help={"name": "of a cookbook; also `fab cookbook_test:NAME`", "image": IMAGE_HELP})
+def cookbook_test(_: Context, name: str, image: str | None = None) -> None:
+    """Apply a cookbook to a machine made for it: twice, then dry. The machine goes away again."""
+    _try(name, image)
+
+
 def _test(name: str) -> Task[Any]:
-    @task(name=f"cookbook_test:{name}", help={"image": "of the machine: debian-13 or debian-12"})
+    @task(name=f"cookbook_test:{name}", help={"image": IMAGE_HELP})
     def test(_: Context, image: str | None = None) -> None:
-        from deploymachine.cookbook_test import check
-        from deploymachine.report import report
+        _try(name, image)
 
-        paths = cookbooks.user_paths(directory())
-        with devcloud() as place, report() as shown:
-            outcome = check(cookbooks.cookbook(name, paths), paths, place, shown, image)
-        print(f"\n{name} on {outcome.image}: {len(outcome.changes)} of {outcome.count} declared resources changed it:")
-        for line in outcome.changes:
-            print(f"  {line}")
-        print("Applied again it changed nothing, and a dry run wanted nothing.")
-
-    test.__doc__ = f"Apply {name} to a machine made for it: twice, then dry. The machine goes away again."
+    test.__doc__ = f"Try {name} on a machine made for it."
     return test
+
+
+def _try(name: str, image: str | None) -> None:
+    from deploymachine.cookbook_test import check
+    from deploymachine.report import report
+
+    paths = cookbooks.user_paths(directory())
+    folder = cookbooks.cookbook(name, paths)
+    with devcloud() as place, report() as shown:
+        outcome = check(folder, paths, place, shown, image)
+    print(f"\n{name} on {outcome.image}: {len(outcome.changes)} of {outcome.count} declared resources changed it:")
+    for line in outcome.changes:
+        print(f"  {line}")
+    print("Applied again it changed nothing, and a dry run wanted nothing.")
 
 
 @contextmanager

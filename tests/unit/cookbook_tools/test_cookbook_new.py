@@ -131,6 +131,8 @@ class TestTasks:
     def test_a_test_of_none(self, deployment):
         code, said = fab(deployment, "cookbook_test:ngnix")
         assert (code, "did you mean 'cookbook_test:nginx'?" in said) == (1, True)
+        code, said = fab(deployment, "cookbook_test", "ngnix")
+        assert (code, said.splitlines()[0]) == (1, "error: There is no cookbook 'ngnix'; did you mean 'nginx'?")
 
     def test_import_of_several_paths(self, deployment, old):
         old("one", **{"recipes/default.py": "mode = 0755\n"})
