@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,8 @@ def run(
     except broken() as error:
         raise _never_began(connection.server, channel) or cut(connection.server, error) from None
     finally:
-        channel.close()
+        with suppress(*broken()):
+            channel.close()
 
 
 def _command(sudo: bool) -> str:
