@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from deploymachine import adminkeys
 from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors
@@ -94,16 +94,21 @@ class Connection:
     def run(self, command: Sequence[str]) -> Completed:
         """Run an argv list with nothing on its stdin and wait for its end. Raises ConnectError."""
         channel = self.open(shlex.join(command))
-        channel.shutdown_write()
-        output, errors = (
-            stream.read().decode(errors="replace") for stream in (channel.makefile("rb"), channel.makefile_stderr("rb"))
-        )
-        return Completed(channel.recv_exit_status(), output, errors)
+        try:
+            channel.shutdown_write()
+            output, errors = (stream.read().decode(errors="replace") for stream in _streams(channel))
+            return Completed(channel.recv_exit_status(), output, errors)
+        except broken() as error:
+            raise cut(self.server, error) from None
 
     def close(self) -> None:
         """End the connection; safe to call twice and from another thread."""
         _open_connections.discard(self)
         self._client.close()
+
+
+def _streams(channel: paramiko.Channel) -> Iterator[Any]:
+    yield from (channel.makefile("rb"), channel.makefile_stderr("rb"))
 
 
 _open_connections: set[Connection] = set()
