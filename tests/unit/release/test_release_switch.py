@@ -2,6 +2,10 @@
 
 import fcntl
 import json
+import os
+import signal
+
+from release.supervisor import children
 
 from tests.unit.release.site_world import until
 
@@ -118,8 +122,10 @@ def test_a_switch_that_was_killed_is_finished_by_the_next(machine, repository):
 def test_a_dead_program_is_brought_back_by_the_same_release(machine, repository):
     sha = repository.commit("one")
     machine.deployed(repository, sha)
-    machine.supervisor.running["site-blog"].kill()
-    until(lambda: machine.supervisor.running["site-blog"].poll() is not None)
+    master = machine.supervisor.running["site-blog"]
+    for pid in (master.pid, *children(master.pid)):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: master.poll() is not None)
     machine.deployed(repository, sha)
     assert machine.word() == "one"
 
