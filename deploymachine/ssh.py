@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ KEX_FIRST = (
 )
 # A peer that is gone without a word is noticed after a minute; elsewhere than on Linux the system's own times hold.
 DEAD_PEER = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 60_000))
+ASK_AGAIN_AFTER = (0.3, 1.0)  # seconds
 T = TypeVar("T")
 
 
@@ -125,12 +127,27 @@ def cut(server: Server, error: Exception | None = None) -> ConnectError:
 
 
 def connect(server: Server, login: Login, settings: Settings) -> Connection:
-    """Log in with a key of ours at a server whose host key is pinned. Raises ConnectError or HostKeyError."""
+    """Log in with a key of ours at a server whose host key is pinned. Raises ConnectError or HostKeyError.
+
+    A server that drops the connection before it has looked at our key, as a just booted sshd may, is asked again.
+    """
+    for pause in (*ASK_AGAIN_AFTER, None):
+        try:
+            return _log_in(server, login, settings)
+        except broken() as error:
+            if pause is None or not _dropped(error):
+                raise _refused(server, login, error) from None
+            time.sleep(pause)
+    raise AssertionError  # the last turn returns or raises
+
+
+def _log_in(server: Server, login: Login, settings: Settings) -> Connection:
     import paramiko
 
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     _pin(client, server, login, settings)
+    keys = _our_keys(login, settings)
     sock = _socket(server, login, settings)
     try:
         client.connect(
@@ -138,16 +155,23 @@ def connect(server: Server, login: Login, settings: Settings) -> Connection:
             port=login.port,
             username=login.user,
             sock=sock,
-            auth_strategy=_our_keys(login, settings),
+            auth_strategy=keys,
             banner_timeout=settings.SSH_CONNECT_TIMEOUT,
             auth_timeout=settings.SSH_CONNECT_TIMEOUT,
             transport_factory=_transport,  # type: ignore[arg-type] # its options pass through
         )
-    except Exception as error:
+    except BaseException:
         client.close()
         sock.close()
-        raise _refused(server, login, error) from None
+        raise
     return Connection(server, client)
+
+
+def _dropped(error: Exception) -> bool:
+    """Was the connection dropped before anybody looked at a key?"""
+    import paramiko
+
+    return not isinstance(error, (paramiko.AuthenticationException, paramiko.BadHostKeyException))
 
 
 def _our_keys(login: Login, settings: Settings) -> paramiko.auth_strategy.AuthStrategy:

@@ -25,6 +25,7 @@ class SshServer:
     environment: dict[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     cut_after: int | None = None  # bytes of output after which the connection is cut
+    drops: int = 0  # so many connections are dropped without a word
 
     @property
     def key_line(self) -> str:
@@ -99,6 +100,10 @@ def serve(listener: socket.socket, ours: SshServer, allowed: bytes, transports: 
             connection, _ = listener.accept()
         except OSError:
             return
+        if ours.drops:
+            ours.drops -= 1
+            connection.close()
+            continue
         transport = paramiko.Transport(connection)
         transport.add_server_key(ours.host_key)
         transports.append(transport)

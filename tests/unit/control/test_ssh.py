@@ -107,3 +107,19 @@ def test_all_keys_of_the_deployment_are_forgotten_and_no_other(settings: Setting
     keys.pin("appnode2", "192.0.2.4", 2222, "ssh-ed25519 AAAA")
     keys.unpin_all()
     assert [line.split()[0] for line in keys.path.read_text().splitlines()] == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_a_server_that_drops_the_first_connection_is_asked_again(ssh_server: SshServer, settings: Settings) -> None:
+    ssh_server.drops = 2
+    with connect(ssh_server.server, Login("deploy", ssh_server.port), settings) as connection:
+        assert connection.run(["true"]).code == 0
+    ssh_server.drops = 3
+    with pytest.raises(ConnectError, match="could not be logged into"):
+        connect(ssh_server.server, Login("deploy", ssh_server.port), settings)
+
+
+def test_somebody_without_a_key(ssh_server: SshServer, settings: Settings, directory: Path) -> None:
+    (directory / "id_ed25519").unlink()
+    with pytest.raises(ConnectError, match="You hold none of the keys") as caught:
+        connect(ssh_server.server, Login("deploy", ssh_server.port), settings)
+    assert "ssh-add" in str(caught.value)
