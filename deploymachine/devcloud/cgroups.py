@@ -42,7 +42,7 @@ def memory_bytes(name: str) -> int | None:
 
 
 def kill(name: str) -> None:
-    """Kill whatever runs in the cgroup, wait at most 10 s until it is gone, and remove the cgroup."""
+    """Kill whatever runs in the cgroup and wait, at most 10 s, until it is gone."""
     deadline = time.monotonic() + 10
     while _populated(name) and time.monotonic() < deadline:
         for path in hierarchies():
@@ -51,16 +51,20 @@ def kill(name: str) -> None:
                 switch.write_text("1")
         time.sleep(0.02)
     # Linux remembers a kill in every cgroup below, and a systemd started there again loses what it starts in new ones.
-    remove(name)
+    for path in hierarchies():
+        if (path / name / "cgroup.kill").exists():
+            _remove(path / name)
 
 
 def remove(name: str) -> None:
     for path in hierarchies():
-        group = path / name
-        if group.exists():
-            for inner in sorted(group.rglob("*"), key=lambda one: len(one.parts), reverse=True):
-                _rmdir(inner)
-            _rmdir(group)
+        _remove(path / name)
+
+
+def _remove(group: Path) -> None:
+    for inner in sorted(group.rglob("*"), key=lambda one: len(one.parts), reverse=True):
+        _rmdir(inner)
+    _rmdir(group)
 
 
 def _limit_memory(path: Path, memory_mb: int) -> None:

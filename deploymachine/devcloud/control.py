@@ -187,7 +187,7 @@ def _end_machines(place: Layout, progress: Progress) -> None:
         if port.device_id in servers:
             progress(f"ending {servers[port.device_id].name}")
             machines.destroy(port.device_id, port.number, servers[port.device_id].process)
-    cgroups.kill(place.cgroup)
+    machines.kill_strays()
     for disk in (place.directory / "machines").glob("*"):
         machines.erase(disk.name)
 

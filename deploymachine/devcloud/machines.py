@@ -75,7 +75,7 @@ class Machines:
         send(leader, signal.SIGKILL)  # and with process 1 of the machine all its others
         ended(leader, 5)
         cgroups.kill(self._cgroup(number))
-        self._forget_propagation(number)
+        self._forget_propagation(self.layout.machine(number))
 
     def _leader(self, process: Process | None) -> Process | None:
         """Process 1 of the machine: our loop's child is nspawn, whose child it is."""
@@ -84,9 +84,15 @@ class Machines:
         found = [leader for nspawn in children(process.pid) for leader in children(nspawn)]
         return identify(found[0]) if found else None
 
-    def _forget_propagation(self, number: int) -> None:
-        """nspawn leaves this directory behind where /run is no tmpfs."""
-        for directory in (NSPAWN_STATE / "propagate" / self.layout.machine(number), NSPAWN_STATE / "propagate"):
+    def kill_strays(self) -> None:
+        """What carries our name and no state knows of."""
+        cgroups.kill(self.layout.cgroup)
+        self._forget_propagation(f"dc{self.layout.tag}-*")
+
+    def _forget_propagation(self, machines: str) -> None:
+        """nspawn leaves these directories behind where /run is no tmpfs. machines: a name or a pattern."""
+        propagate = NSPAWN_STATE / "propagate"
+        for directory in [*propagate.glob(machines), propagate]:
             if directory.is_dir() and not any(directory.iterdir()):
                 directory.rmdir()
 

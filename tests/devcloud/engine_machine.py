@@ -96,7 +96,7 @@ class Machine:
         doomed = [str(first)]
         for pid in doomed:  # grows while children are found
             doomed += [child for child, parent in rows if parent == pid]
-        self.sh(f"kill -9 {' '.join(doomed)}")
+        self.sh(f"kill -9 {' '.join(doomed)} 2>/dev/null || true")  # some end by themselves meanwhile
 
     def wait_for(self, condition: Callable[[], object], what: str) -> None:
         assert until(condition), what
