@@ -179,7 +179,7 @@ def test_an_existing_server_in_error_is_told_with_its_fault(cloud, openstack):
 
 def test_a_bad_moment_of_the_cloud_is_waited_through(cloud, openstack):
     openstack.builds_for = 3
-    one_server = "/compute/v2.1/servers/[^d]"
+    one_server = "/compute/v2.1/servers/[0-9a-f]{8}-"  # and not /servers/detail
     openstack.faults += [("GET", one_server, 500, {}), ("GET", one_server, 502, {}), ("GET", ".*/networks", 429, {})]
     servers, _ = boot(cloud, ["appnode1"])
     assert servers[0].state == "ACTIVE"
