@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,20 +84,47 @@ class Keypair:
 
 @dataclass(frozen=True)
 class Network:
+    """secure: whether ports made on it are guarded unless they say otherwise."""
+
     id: str
     name: str
     external: bool = False
     created: str = field(default_factory=now)
+    updated: str | None = None
+    description: str = ""
+    admin_up: bool = True
+    secure: bool = True
 
 
 @dataclass(frozen=True)
 class Subnet:
+    """gateway: "" where it has none. pools: pairs (first, last address) to take from; none is the whole subnet."""
+
     id: str
     name: str
     network_id: str
     cidr: str
     gateway: str
     created: str = field(default_factory=now)
+    updated: str | None = None
+    description: str = ""
+    dhcp: bool = True
+    nameservers: list[str] = field(default_factory=list)
+    pools: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Router:
+    """external_id: the network that its gateway is on; address: its own there."""
+
+    id: str
+    name: str
+    external_id: str | None = None
+    address: str = ""
+    created: str = field(default_factory=now)
+    updated: str | None = None
+    description: str = ""
+    admin_up: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,6 +133,7 @@ class Group:
     name: str
     description: str = ""
     created: str = field(default_factory=now)
+    updated: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +153,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Port:
-    """number: names the machine's link, namespace and cgroup; unique while the port lives."""
+    """number: names the machine's link, namespace and cgroup; unique while the port lives, 0 for a router's.
+
+    owner: what Neutron calls device_owner. secure: whether groups guard it. pairs: more that it may send from, as
+    (MAC, address or CIDR).
+    """
 
     id: str
     number: int
@@ -137,6 +170,12 @@ class Port:
     device_id: str = ""
     made_for_server: bool = False  # such a port goes when its server goes
     created: str = field(default_factory=now)
+    updated: str | None = None
+    description: str = ""
+    owner: str = ""
+    admin_up: bool = True
+    secure: bool = True
+    pairs: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -147,6 +186,15 @@ class FloatingIP:
     port_id: str | None = None
     description: str = ""
     created: str = field(default_factory=now)
+    updated: str | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A quota that was set. id: the service and its name for it, "compute/instances"."""
+
+    id: str
+    value: int
 
 
 @dataclass(frozen=True)
@@ -179,7 +227,7 @@ class Server:
         return kept.strip(".-")[:63] or f"server-{self.id}"
 
 
-Value = Keypair | Network | Subnet | Group | Rule | Port | FloatingIP | Server
+Value = Keypair | Network | Subnet | Group | Rule | Port | Router | FloatingIP | Limit | Server
 V = TypeVar("V", bound=Value)
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Value.__args__}
 
@@ -242,10 +290,29 @@ def _first_day(layout: Layout) -> Iterator[Value]:
         network = builtin_id("network", name)
         yield Network(network, name, external)
         gateway = cidr.rpartition(".")[0] + ".1"
-        yield Subnet(builtin_id("subnet", name), f"{name}-subnet", network, cidr, gateway)
+        yield Subnet(builtin_id("subnet", name), f"{name}-subnet", network, cidr, gateway, dhcp=not external)
+    yield from _first_router(layout)
     group = builtin_id("group", "default")
     yield Group(group, "default", "Default security group")
     for ethertype in ("IPv4", "IPv6"):
         yield Rule(builtin_id("rule", "out", ethertype), group, "egress", ethertype, description=None)
         inward = builtin_id("rule", "in", ethertype)
         yield Rule(inward, group, "ingress", ethertype, remote_group_id=group, description=None)
+
+
+def _first_router(layout: Layout) -> Iterator[Value]:
+    """Between the two networks, so that machines reach the outside and floating addresses reach them."""
+    router, network = builtin_id("router"), builtin_id("network", "private")
+    yield Router(router, "router", builtin_id("network", "public"), str(IPv4Network(layout.floating)[2]))
+    yield Port(
+        id=builtin_id("port", "router"),
+        number=0,
+        network_id=network,
+        subnet_id=builtin_id("subnet", "private"),
+        address=layout.network.rpartition(".")[0] + ".1",
+        mac="fa:16:3e:00:00:01",
+        groups=[],
+        device_id=router,
+        owner="network:router_interface",
+        secure=False,
+    )
