@@ -9,14 +9,17 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Flask, Response, jsonify, request
+from flask import Blueprint, Flask, Response, g, jsonify, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from deploymachine.devcloud.compute import Compute
+from deploymachine.devcloud.images import Images
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.machines import Machines
 from deploymachine.devcloud.networking import Networking
-from deploymachine.devcloud.state import Refused, Store, open_store
+from deploymachine.devcloud.state import Credential, Refused, Store, open_store
+from deploymachine.devcloud.volumes import Volumes
+from deploymachine.devcloud.work import Work
 
 TOKEN_SECONDS = 4 * 3600
 Json = dict[str, Any]
@@ -30,18 +33,29 @@ class Cloud:
     store: Store
     networking: Networking
     compute: Compute
+    images: Images
+    volumes: Volumes
 
-    def token(self) -> str:
-        """Signed rather than stored, so it stays good across a restart."""
-        return str(self._signer().dumps({"id": uuid.uuid4().hex}))
+    def token(self, credential: str = "") -> str:
+        """Signed rather than stored, so it stays good across a restart. credential: the id of the one it is for."""
+        return str(self._signer().dumps({"id": uuid.uuid4().hex, "credential": credential}))
 
     def issued(self, token: str | None) -> float | None:
         """When a good token was issued (seconds since 1970); None for any other."""
+        content, moment = self._content(token)
+        gone = content.get("credential") and self.credential(token) is None
+        return None if moment is None or gone else moment
+
+    def credential(self, token: str | None) -> Credential | None:
+        """The application credential that a good token was issued for."""
+        return self.store.get(Credential, self._content(token)[0].get("credential"))
+
+    def _content(self, token: str | None) -> tuple[Json, float | None]:
         try:
-            _, moment = self._signer().loads(token or "", max_age=TOKEN_SECONDS, return_timestamp=True)
+            content, moment = self._signer().loads(token or "", max_age=TOKEN_SECONDS, return_timestamp=True)
         except BadSignature:
-            return None
-        return float(moment.timestamp())
+            return {}, None
+        return content, float(moment.timestamp())
 
     def _signer(self) -> URLSafeTimedSerializer:
         return URLSafeTimedSerializer(self.layout.secret)
@@ -50,7 +64,11 @@ class Cloud:
 def open_cloud(layout: Layout, machines: Machines) -> Cloud:
     store = open_store(layout)
     networking = Networking(store, machines)
-    return Cloud(layout, store, networking, Compute(store, networking, machines))
+    images, work = Images(store, machines), Work()
+    volumes = Volumes(store, images, machines, work, networking.quotas)
+    compute = Compute(store, networking, machines, images, volumes, work)
+    compute.confirm_window = layout.confirm_window
+    return Cloud(layout, store, networking, compute, images, volumes)
 
 
 def create_app(cloud: Cloud) -> Flask:
@@ -62,6 +80,7 @@ def create_app(cloud: Cloud) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     for service in (api_identity, api_compute, api_servers, api_image, api_network):
         app.register_blueprint(service.blueprint(cloud))
+    app.before_request(_name_request)
     app.after_request(_with_request_id)
     return app
 
@@ -75,7 +94,12 @@ def guard(blueprint: Blueprint, cloud: Cloud, *open_endpoints: str) -> None:
         if name in open_endpoints or cloud.issued(request.headers.get("X-Auth-Token")) is not None:
             return None
         body = {"error": {"code": 401, "title": "Unauthorized", "message": UNAUTHENTICATED}}
-        return jsonify(body), 401, {"WWW-Authenticate": f'Keystone uri="{cloud.layout.url}/identity/v3"'}
+        return jsonify(body), 401, challenge(cloud)
+
+
+def challenge(cloud: Cloud) -> Json:
+    """The header that tells where to log in."""
+    return {"WWW-Authenticate": f'Keystone uri="{cloud.layout.url}/identity/v3"'}
 
 
 UNAUTHENTICATED = "The request you have made requires authentication."
@@ -120,13 +144,20 @@ PAGING = {"limit", "marker", "sort_key", "sort_dir", "fields", "page_reverse"}
 def html_error(status: int, title: str, message: str) -> tuple[str, int, Json]:
     """How WebOb answers where a service has no JSON for it."""
     page_text = f"<html>\n <head>\n  <title>{status} {title}</title>\n </head>\n <body>\n  <h1>{status} {title}</h1>\n"
-    return f"{page_text}  {message}<br /><br />\n\n\n\n </body>\n</html>", status, {"Content-Type": "text/html"}
+    headers = {"Content-Type": "text/html; charset=UTF-8"}
+    return f"{page_text}  {message}<br /><br />\n\n\n\n </body>\n</html>", status, headers
 
 
 def _text(value: object) -> str:
     return "" if value is None else str(value).lower()
 
 
+def _name_request() -> None:
+    g.request_id = f"req-{uuid.uuid4()}"
+
+
 def _with_request_id(response: Response) -> Response:
-    response.headers["x-openstack-request-id"] = f"req-{uuid.uuid4()}"
+    response.headers["x-openstack-request-id"] = g.request_id
+    if request.path.startswith("/compute"):
+        response.headers["x-compute-request-id"] = g.request_id
     return response

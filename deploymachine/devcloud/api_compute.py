@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, jsonify, request
 
@@ -10,7 +11,7 @@ from deploymachine.devcloud import keypairs
 from deploymachine.devcloud.api import Cloud, Json, body_of, guard, html_error, page
 from deploymachine.devcloud.state import FLAVORS, USER, Flavor, Keypair, Refused, Server
 
-MINIMUM, MAXIMUM = (2, 1), (2, 104)
+MINIMUM, MAXIMUM, LATEST = (2, 1), (2, 104), (-1, -1)
 KINDS = {400: "badRequest", 403: "forbidden", 404: "itemNotFound", 409: "conflictingRequest", 413: "overLimit"}
 UNLIMITED = -1
 QUOTA = {
@@ -31,27 +32,42 @@ def nova(name: str, cloud: Cloud, *open_endpoints: str) -> Blueprint:
     """A blueprint that checks tokens, negotiates the microversion and refuses as Nova does."""
     api = Blueprint(name, __name__, url_prefix="/compute")
 
-    @api.before_request
-    def negotiate() -> None:
-        g.version = MINIMUM
-        g.version = microversion()
-
     guard(api, cloud, *open_endpoints)
 
+    @api.before_request
+    def negotiate() -> None:
+        g.version = microversion()
+        newest = newest_of(cloud)
+        if g.version == LATEST:
+            g.version = newest
+        if not MINIMUM <= g.version <= newest:
+            bounds = f"Minimum is {_text(MINIMUM)} and maximum is {_text(newest)}."
+            raise Refused(406, f"Version {_text(g.version)} is not supported by the API. {bounds}")
+
     @api.errorhandler(Refused)
-    def refused(error: Refused) -> tuple[Response, int]:
+    def refused(error: Refused) -> tuple[Response, int, Json]:
         kind = KINDS.get(error.status, "computeFault")
-        return jsonify({kind: {"code": error.status, "message": error.message}}), error.status
+        body = jsonify({kind: {"code": error.status, "message": error.message}})
+        return body, error.status, {"Content-Type": "application/json; charset=UTF-8"}
 
     @api.after_request
     def versioned(response: Response) -> Response:
-        text = ".".join(map(str, g.version))
-        response.headers["OpenStack-API-Version"] = f"compute {text}"
-        response.headers["X-OpenStack-Nova-API-Version"] = text
+        if not response.data and response.status_code in (202, 204):
+            response.content_type = "application/json"
+        if "version" not in g:  # not got as far as that
+            return response
+        response.headers["OpenStack-API-Version"] = f"compute {_text(g.version)}"
+        response.headers["X-OpenStack-Nova-API-Version"] = _text(g.version)
         response.headers["Vary"] = "OpenStack-API-Version, X-OpenStack-Nova-API-Version"
         return response
 
     return api
+
+
+def newest_of(cloud: Cloud) -> tuple[int, int]:
+    """The newest microversion that this devcloud offers."""
+    major, minor = map(int, cloud.layout.microversion.split("."))
+    return min((major, minor), MAXIMUM)
 
 
 def microversion() -> tuple[int, int]:
@@ -60,16 +76,12 @@ def microversion() -> tuple[int, int]:
     text = next((part.split()[-1] for part in asked.split(",") if part.split()[:1] == ["compute"]), None)
     text = text or request.headers.get("X-OpenStack-Nova-API-Version") or "2.1"
     if text == "latest":
-        return MAXIMUM
+        return LATEST
     match = re.fullmatch(r"(\d+)\.(\d+)", text)
     if match is None:
         words = f"API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum."
         raise Refused(400, words)
-    version = int(match[1]), int(match[2])
-    if not MINIMUM <= version <= MAXIMUM:
-        bounds = f"Minimum is {_text(MINIMUM)} and maximum is {_text(MAXIMUM)}."
-        raise Refused(406, f"Version {text} is not supported by the API. {bounds}")
-    return version
+    return int(match[1]), int(match[2])
 
 
 def at_least(minor: int) -> bool:
@@ -115,6 +127,7 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
     @api.route("/v2.1/<path:_rest>", methods=["GET", "POST", "PUT", "DELETE"])
     def nothing(_rest: str) -> tuple[str, int, Json]:
+        g.pop("version")
         return html_error(404, "Not Found", "The resource could not be found.")
 
     _flavor_routes(api, cloud)
@@ -123,14 +136,17 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
 
 def _flavor_routes(api: Blueprint, cloud: Cloud) -> None:
+    def flavors() -> list[Json]:
+        return [show_flavor(cloud, flavor) for flavor in sorted(FLAVORS, key=lambda flavor: flavor.id)]
+
     @api.get("/v2.1/flavors")
     def list_flavors() -> Json:
-        rows = [show_flavor(cloud, flavor) for flavor in FLAVORS]
-        return {"flavors": [{name: row[name] for name in ("id", "name", "links")} for row in page(rows)]}
+        shown = [name for name in ("id", "name", "description", "links") if name != "description" or at_least(55)]
+        return with_next("flavors", [{name: row[name] for name in shown} for row in page(flavors())])
 
     @api.get("/v2.1/flavors/detail")
     def detail_flavors() -> Json:
-        return {"flavors": page([show_flavor(cloud, flavor) for flavor in FLAVORS])}
+        return with_next("flavors", page(flavors()))
 
     @api.post("/v2.1/flavors")
     def create_flavor() -> Json:
@@ -192,7 +208,7 @@ def version_document(cloud: Cloud) -> Json:
     return {
         "id": "v2.1",
         "status": "CURRENT",
-        "version": _text(MAXIMUM),
+        "version": _text(newest_of(cloud)),
         "min_version": _text(MINIMUM),
         "updated": "2013-07-23T11:33:21Z",
         "links": [{"rel": "self", "href": f"{cloud.layout.url}/compute/v2.1/"}, described],
@@ -203,7 +219,7 @@ def version_document(cloud: Cloud) -> Json:
 def absolute_limits(cloud: Cloud) -> Json:
     servers = cloud.store.all(Server)
     flavors = [cloud.compute.flavor(server.flavor_id) for server in servers]
-    return {
+    shown: Json = {
         "maxTotalCores": QUOTA["cores"],
         "maxTotalInstances": QUOTA["instances"],
         "maxTotalKeypairs": QUOTA["key_pairs"],
@@ -216,6 +232,30 @@ def absolute_limits(cloud: Cloud) -> Json:
         "totalInstancesUsed": len(servers),
         "totalServerGroupsUsed": 0,
     }
+    older = ((57, OLD_FILE_LIMITS), (39, {"maxImageMeta": QUOTA["metadata_items"]}), (36, OLD_NETWORK_LIMITS))
+    for minor, dropped in older:
+        if not at_least(minor):
+            shown |= dropped
+    return shown
+
+
+OLD_FILE_LIMITS: Json = {"maxPersonality": 5, "maxPersonalitySize": 10240}
+OLD_NETWORK_LIMITS: Json = {
+    "maxTotalFloatingIps": UNLIMITED,
+    "maxSecurityGroups": UNLIMITED,
+    "maxSecurityGroupRules": UNLIMITED,
+    "totalFloatingIpsUsed": 0,
+    "totalSecurityGroupsUsed": 0,
+}
+
+
+def with_next(name: str, rows: list[Json]) -> Json:
+    """With Nova's link to the next page, if this one is full."""
+    limit = request.args.get("limit", "")
+    if not rows or not limit.isdigit() or len(rows) < int(limit):
+        return {name: rows}
+    href = f"{request.base_url}?{urlencode({**request.args, 'marker': rows[-1]['id']})}"
+    return {name: rows, f"{name}_links": [{"rel": "next", "href": href}]}
 
 
 def links(cloud: Cloud, kind: str, identity: str) -> list[Json]:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 
 from flask import Blueprint, Response, jsonify, request
 
-from deploymachine.devcloud.api import TOKEN_SECONDS, UNAUTHENTICATED, Cloud, Json, filtered, guard
+from deploymachine.devcloud import api_credentials
+from deploymachine.devcloud.api import TOKEN_SECONDS, UNAUTHENTICATED, Cloud, Json, challenge, filtered, guard
 from deploymachine.devcloud.state import PROJECT, USER, Refused, builtin_id
 
 DOMAIN = {"id": "default", "name": "Default"}
@@ -28,9 +29,14 @@ def blueprint(cloud: Cloud) -> Blueprint:
     base = f"{cloud.layout.url}/identity/v3/"
 
     @api.errorhandler(Refused)
-    def refused(error: Refused) -> tuple[Response, int]:
+    def refused(error: Refused) -> tuple[Response, int, Json]:
         body = {"code": error.status, "message": error.message, "title": TITLES.get(error.status, "Error")}
-        return jsonify(error=body), error.status
+        return jsonify(error=body), error.status, challenge(cloud) if error.status == 401 else {}
+
+    @api.after_request
+    def varied(response: Response) -> Response:
+        response.headers["Vary"] = "X-Auth-Token"
+        return response
 
     @api.get("/")
     def versions() -> tuple[Response, int]:
@@ -42,14 +48,15 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
     @api.post("/v3/auth/tokens")
     def authenticate() -> tuple[Response, int, Json]:
-        method = check(cloud, request.get_json(silent=True) or {})
-        token = cloud.token()
+        method, credential = check(cloud, request.get_json(silent=True) or {})
+        token = cloud.token(credential)
         return jsonify(token=token_body(cloud, token, method)), 201, {"X-Subject-Token": token}
 
     @api.get("/v3/auth/tokens")
     def validate() -> tuple[Response, int, Json]:
         token = subject(cloud)
-        return jsonify(token=token_body(cloud, token, "password")), 200, {"X-Subject-Token": token}
+        method = "application_credential" if cloud.credential(token) else "password"
+        return jsonify(token=token_body(cloud, token, method)), 200, {"X-Subject-Token": token}
 
     @api.delete("/v3/auth/tokens")
     def revoke() -> tuple[str, int]:
@@ -57,6 +64,7 @@ def blueprint(cloud: Cloud) -> Blueprint:
         return "", 204
 
     _project_routes(api, cloud, base)
+    api_credentials.register(api, cloud, base)
     return api
 
 
@@ -91,8 +99,11 @@ def version_document(base: str) -> Json:
     }
 
 
-def check(cloud: Cloud, body: Json) -> str:
-    """The method that proved who asks, for the one project there is. Raises Refused in Keystone's words."""
+def check(cloud: Cloud, body: Json) -> tuple[str, str]:
+    """The method that proved who asks, and the id of the application credential if that did; for the one project.
+
+    Raises Refused in Keystone's words.
+    """
     identity = body.get("auth", {}).get("identity", {})
     scope = body.get("auth", {}).get("scope", {})
     project_asked = scope.get("project", {}) if isinstance(scope, dict) else {}
@@ -100,13 +111,21 @@ def check(cloud: Cloud, body: Json) -> str:
         raise Refused(401, UNAUTHENTICATED)
     methods = identity.get("methods") or []
     if "token" in methods and cloud.issued(identity.get("token", {}).get("id")) is not None:
-        return "token"
-    user = identity.get("password", {}).get("user", {})
+        used = cloud.credential(identity["token"]["id"])
+        return "token", used.id if used else ""
+    if "application_credential" in methods:
+        credential = api_credentials.proved(cloud, identity.get("application_credential", {}))
+        if credential is not None:
+            return "application_credential", credential.id
+    if "password" in methods and _right_password(cloud, identity.get("password", {}).get("user", {})):
+        return "password", ""
+    raise Refused(401, UNAUTHENTICATED)
+
+
+def _right_password(cloud: Cloud, user: Json) -> bool:
     known = user.get("id") == USER or user.get("name") == NAME
     password = str(user.get("password", ""))
-    if "password" in methods and known and hmac.compare_digest(password.encode(), cloud.layout.password.encode()):
-        return "password"
-    raise Refused(401, UNAUTHENTICATED)
+    return known and hmac.compare_digest(password.encode(), cloud.layout.password.encode())
 
 
 def subject(cloud: Cloud) -> str:
@@ -126,7 +145,7 @@ def token_body(cloud: Cloud, token: str, method: str) -> Json:
         "issued_at": f"{issued:%Y-%m-%dT%H:%M:%S.000000Z}",
         "project": {"domain": DOMAIN, "id": PROJECT, "name": NAME},
         "is_domain": False,
-        "roles": [{"id": builtin_id("role", name).replace("-", ""), "name": name} for name in ("reader", "member")],
+        "roles": [{"id": builtin_id("role", name).replace("-", ""), "name": name} for name in api_credentials.ROLES],
         "catalog": catalogue(cloud),
     }
 

@@ -8,7 +8,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from deploymachine.devcloud.api import Cloud, Json, body_of, page
-from deploymachine.devcloud.api_compute import links, nova
+from deploymachine.devcloud.api_compute import links, nova, with_next
 from deploymachine.devcloud.server_actions import act
 from deploymachine.devcloud.server_view import addresses, brief_server, groups_of, interface, show_server
 from deploymachine.devcloud.server_wish import checked_metadata, wish_of
@@ -138,12 +138,3 @@ def chosen(servers: list[Server]) -> list[Server]:
     if asked.get("sort_key") in ("display_name", "name"):
         found.sort(key=lambda server: server.name, reverse=asked.get("sort_dir") == "desc")
     return found
-
-
-def with_next(name: str, rows: list[Json]) -> Json:
-    """With Nova's link to the next page, if this one is full."""
-    limit = request.args.get("limit", "")
-    if not rows or not limit.isdigit() or len(rows) < int(limit):
-        return {name: rows}
-    href = f"{request.base_url}?limit={limit}&marker={rows[-1]['id']}"
-    return {name: rows, f"{name}_links": [{"rel": "next", "href": href}]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from deploymachine.errors import DevcloudError
 
 DEFAULT_DIRECTORY = "/var/lib/deploymachine-devcloud"
 FIRST_PORT = 15000
+NEWEST = "2.104"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Layout:
     """directory: the state. images: the cache of image trees. port: the API's, on 127.0.0.1.
 
     network, floating: CIDRs of the machines and of the floating addresses. password: the one user's.
-    secret: signs tokens. mtu: of the machines' links, in bytes.
+    secret: signs tokens. mtu: of the machines' links, in bytes. microversion: the newest of compute that is offered.
+    confirm_window: seconds after which a resize confirms itself, 0 for never, as Nova's resize_confirm_window.
     """
 
     directory: Path
@@ -39,6 +42,8 @@ class Layout:
     password: str
     secret: str
     mtu: int
+    microversion: str = NEWEST
+    confirm_window: int = 0
 
     @property
     def tag(self) -> str:
@@ -106,7 +111,26 @@ def choose(directory: Path) -> Layout:
         password=secrets.token_urlsafe(18),
         secret=secrets.token_urlsafe(32),
         mtu=uplink_mtu(),
+        microversion=chosen_microversion(),
+        confirm_window=chosen_window(),
     )
+
+
+def chosen_microversion() -> str:
+    """An older one makes devcloud a cloud of years ago: 2.79 is what many offer."""
+    text = os.environ.get("DEPLOYMACHINE_DEVCLOUD_MICROVERSION") or NEWEST
+    if not re.fullmatch(r"2\.[1-9]\d{0,2}", text):
+        why = f"DEPLOYMACHINE_DEVCLOUD_MICROVERSION is {text!r}"
+        raise DevcloudError("no such compute microversion", why=why, hint=f"write it as 2.79; the newest is {NEWEST}")
+    return text
+
+
+def chosen_window() -> int:
+    text = os.environ.get("DEPLOYMACHINE_DEVCLOUD_CONFIRM_WINDOW") or "0"
+    if not text.isdigit():
+        why = f"DEPLOYMACHINE_DEVCLOUD_CONFIRM_WINDOW is {text!r}"
+        raise DevcloudError("no such time for a resize to confirm itself", why=why, hint="write seconds, 0 for never")
+    return int(text)
 
 
 def free_networks(taken: Iterable[IPv4Network]) -> tuple[str, str]:

@@ -83,6 +83,18 @@ class Keypair:
 
 
 @dataclass(frozen=True)
+class Credential:
+    """An application credential. digest: of its secret."""
+
+    id: str
+    name: str
+    digest: str
+    description: str | None = None
+    unrestricted: bool = False
+    created: str = field(default_factory=now)
+
+
+@dataclass(frozen=True)
 class Network:
     """secure: whether ports made on it are guarded unless they say otherwise."""
 
@@ -227,7 +239,7 @@ class Server:
         return kept.strip(".-")[:63] or f"server-{self.id}"
 
 
-Value = Keypair | Network | Subnet | Group | Rule | Port | Router | FloatingIP | Limit | Server
+Value = Keypair | Credential | Network | Subnet | Group | Rule | Port | Router | FloatingIP | Limit | Server
 V = TypeVar("V", bound=Value)
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Value.__args__}
 
