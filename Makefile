@@ -2,10 +2,10 @@
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BIN := .venv/bin
 
-.PHONY: help demo demo-down test lint unit devcloud setup clean
+.PHONY: help demo demo-down test test-openstack lint unit devcloud setup clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## packages, virtualenv, Python libraries; everything below does it first
 	@$(SUDO) scripts/setup
@@ -18,6 +18,9 @@ demo-down: setup ## take the demo away: no process, mount, link, address or fire
 
 test: setup lint ## lint, types, unit tests, and the main job on real machines
 	$(SUDO) $(BIN)/pytest
+
+test-openstack: setup ## the cloud part and the main job against a real Keystone, Nova, Glance, Neutron and Placement
+	$(SUDO) env DEPLOYMACHINE_OPENSTACK=1 nice $(BIN)/pytest tests/openstack
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,84 @@
+"""Nova's virt driver whose servers are devcloud's machines: real systemd, sshd and cloud-init at the port's address.
+
+What a machine can't do (migrate, attach volumes, shelve) stays as Nova's own fake driver answers it.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from devcloud_hypervisor import Guest, opened
+from nova import exception
+from nova.compute import power_state
+from nova.virt import fake, hardware
+
+from deploymachine.errors import DevcloudError
+
+
+class Devcloud(fake.FakeDriverWithoutFakeNodes):
+    """One host, of a size that makes "no valid host" believable."""
+
+    vcpus = 64
+    memory_mb = 131072
+    local_gb = 2048
+
+    def init_host(self, host: str) -> None:
+        super().init_host(host)
+        self.hypervisor = opened()
+
+    def spawn(self, context: Any, instance: Any, image_meta: Any, *args: Any, **rest: Any) -> None:
+        super().spawn(context, instance, image_meta, *args, **rest)
+        try:
+            self.hypervisor.boot(self._first(instance, image_meta.name, rest["network_info"]))
+        except DevcloudError as error:
+            raise exception.BuildAbortException(instance_uuid=instance.uuid, reason=str(error)) from error
+
+    def _first(self, instance: Any, image: str, network_info: Any) -> Guest:
+        """As much as a machine has: the first of its ports."""
+        vif = network_info[0]
+        subnet = vif["network"]["subnets"][0]
+        prefix = subnet["cidr"].partition("/")[2]
+        return self.hypervisor.first(
+            instance.uuid,
+            hostname=instance.hostname,
+            image=image,
+            memory_mb=instance.flavor.memory_mb,
+            address=f"{vif.fixed_ips()[0]['address']}/{prefix}",
+            gateway=subnet["gateway"]["address"],
+            mac=vif["address"],
+            user_data=base64.b64decode(instance.user_data or "").decode(errors="surrogateescape"),
+            keys=tuple(filter(None, [instance.key_data])),
+            metadata=dict(instance.metadata),
+        )
+
+    def destroy(self, context: Any, instance: Any, *args: Any, **rest: Any) -> None:
+        self.hypervisor.destroy(instance.uuid)
+        super().destroy(context, instance, *args, **rest)
+
+    def power_off(self, instance: Any, *args: Any, **rest: Any) -> None:
+        self.hypervisor.power_off(self._guest(instance))
+        super().power_off(instance, *args, **rest)
+
+    def power_on(self, context: Any, instance: Any, *args: Any, **rest: Any) -> None:
+        self.hypervisor.boot(self._guest(instance))
+        super().power_on(context, instance, *args, **rest)
+
+    def reboot(self, context: Any, instance: Any, network_info: Any, reboot_type: str, *args: Any, **rest: Any) -> None:
+        guest = self._guest(instance)
+        (self.hypervisor.kill if reboot_type == "HARD" else self.hypervisor.power_off)(guest)
+        self.hypervisor.boot(guest)
+
+    def get_info(self, instance: Any, use_cache: bool = True) -> Any:
+        self._guest(instance)
+        alive = self.hypervisor.alive(instance.uuid)
+        return hardware.InstanceInfo(state=power_state.RUNNING if alive else power_state.SHUTDOWN)
+
+    def get_console_output(self, context: Any, instance: Any) -> str:
+        return self.hypervisor.console(instance.uuid)
+
+    def _guest(self, instance: Any) -> Guest:
+        guest = self.hypervisor.guest(instance.uuid)
+        if guest is None:
+            raise exception.InstanceNotFound(instance_id=instance.uuid)
+        return guest
