@@ -1,0 +1,91 @@
+"""Two appnodes, then one, then two again, while visitors come: no request fails, and nothing mentions what is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fleet import Fleet
+from load import load
+
+pytestmark = pytest.mark.devcloud
+UP = ("openstack_boot appnode2", "root provision", "appnode launch", "kokki:loadbalancer")
+OTHERS = ("appnode1", "loadbalancer1", "dbserver1")
+
+
+@pytest.fixture(scope="module")
+def scaled(fleet: Fleet) -> Iterator[Fleet]:
+    """The fleet of all tests, given back with the two appnodes it came with."""
+    yield fleet
+    for name in ("appnode1", "appnode2"):
+        if name not in [server.name for server in fleet.inventory()]:
+            fleet.fab("openstack_boot", name)
+            fleet.fab("root", "provision")
+    fleet.fab("appnode", "launch")
+    fleet.fab("everything", "kokki")
+
+
+def certificate(fleet: Fleet) -> Path:
+    return fleet.directory / ".deploymachine/certificates/guestbook.pem"
+
+
+def mentions(fleet: Fleet, server: str, *words: str) -> str:
+    """The files of a server's configuration in which one of the words stands."""
+    places = "/etc/hosts /etc/nftables.conf /etc/nginx /etc/postgresql /etc/supervisor /srv/sites/*/shared/env"
+    return fleet.sudo(server, f"grep -rwlE '{'|'.join(words)}' {places} 2>/dev/null || true").strip()
+
+
+def assert_forgotten(fleet: Fleet, name: str, address: str) -> None:
+    """No other server, and no file here, mentions the server that is gone."""
+    assert name not in fleet.fab("openstack_list")
+    assert {server: mentions(fleet, server, name, address) for server in OTHERS} == dict.fromkeys(OTHERS, "")
+    for file in (fleet.directory / ".deploymachine/known_hosts", fleet.home / ".ssh/known_hosts"):
+        assert address not in file.read_text()
+    assert " 0 changes" in fleet.fab("everything", "kokki").splitlines()[-1]
+
+
+def test_down_and_up_under_traffic_without_a_failed_request(scaled: Fleet) -> None:
+    fleet = scaled
+    gone = fleet.server("appnode2")
+    with load(fleet.server("loadbalancer1").address, certificate(fleet)) as visitors:
+        visitors.goes_on(100)
+        assert set(visitors.by) == {"appnode1", "appnode2"}
+        told = fleet.fab("openstack_kill", "appnode2", "--yes")
+        down = visitors.by["appnode2"]
+        visitors.goes_on(100)
+        assert visitors.by["appnode2"] == down
+        assert visitors.failures == []
+        assert_forgotten(fleet, gone.name, gone.private_ip)
+        for line in UP:
+            fleet.fab(*line.split())
+        visitors.goes_on(100)
+        assert visitors.by["appnode2"] > down
+    assert visitors.failures == []
+    assert f"appnode2 (appnode, ACTIVE, {gone.private_ip}" in told
+    assert "appnode2: GONE changed" in told
+
+
+def test_killed_again_and_again_in_the_middle_it_ends_the_same(scaled: Fleet) -> None:
+    fleet = scaled
+    gone = fleet.server("appnode2")
+    with load(fleet.server("loadbalancer1").address, certificate(fleet), visitors=2) as visitors:
+        for word in ("loadbalancer1: drain", "dbserver1: cook", "appnode2: DELETING"):
+            with fleet.start("openstack_kill", "appnode2", "--yes") as running:
+                seen = next((line for line in running.stdout if word in line), None)
+                os.killpg(running.pid, signal.SIGKILL)
+            assert seen is not None, word
+        fleet.fab("openstack_kill", "appnode2", "--yes")
+        visitors.goes_on(20)
+    assert visitors.failures == []
+    assert_forgotten(fleet, gone.name, gone.private_ip)
+    assert "no server 'appnode2'" in fleet.refused("openstack_kill", "appnode2", "--yes")
+
+
+def test_the_last_of_a_type_wants_its_name_typed(scaled: Fleet) -> None:
+    for line in ("openstack_kill dbserver1 --yes", "openstack_kill loadbalancer1 --yes --yes-i-mean-it appnode1"):
+        message = scaled.refused(*line.split())
+        assert "typed" in message
+    assert {"dbserver1", "loadbalancer1"} <= {server.name for server in scaled.inventory()}
