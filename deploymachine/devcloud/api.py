@@ -73,12 +73,12 @@ def open_cloud(layout: Layout, machines: Machines) -> Cloud:
 
 def create_app(cloud: Cloud) -> Flask:
     # each service imports what is below from here
-    from deploymachine.devcloud import api_compute, api_identity, api_image, api_network, api_servers
+    from deploymachine.devcloud import api_compute, api_identity, api_image, api_network, api_servers, api_volume
 
     app = Flask("devcloud", static_folder=None)
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    for service in (api_identity, api_compute, api_servers, api_image, api_network):
+    for service in (api_identity, api_compute, api_servers, api_image, api_network, api_volume):
         app.register_blueprint(service.blueprint(cloud))
     app.before_request(_name_request)
     app.after_request(_with_request_id)
@@ -129,11 +129,11 @@ def page(rows: list[Json], key: str = "id") -> list[Json]:
     return rows[: int(limit)] if int(limit) else rows
 
 
-def filtered(rows: list[Json]) -> list[Json]:
-    """The rows that match the request's query, where it names fields they have."""
+def filtered(rows: list[Json], *beside: str) -> list[Json]:
+    """The rows that match the request's query, where it names fields they have. beside: names not to look at."""
     for name in request.args:
         wanted = [value.lower() for value in request.args.getlist(name)]
-        if wanted and name not in PAGING:
+        if wanted and name not in PAGING and name not in beside:
             rows = [row for row in rows if name not in row or _text(row[name]) in wanted]
     return rows
 

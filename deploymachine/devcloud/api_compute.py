@@ -9,6 +9,7 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from deploymachine.devcloud import keypairs
 from deploymachine.devcloud.api import Cloud, Json, body_of, guard, html_error, page
+from deploymachine.devcloud.scheduler import ZONES
 from deploymachine.devcloud.state import FLAVORS, USER, Flavor, Keypair, Refused, Server
 
 MINIMUM, MAXIMUM, LATEST = (2, 1), (2, 104), (-1, -1)
@@ -106,7 +107,8 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
     @api.get("/v2.1/os-availability-zone")
     def zones() -> Json:
-        return {"availabilityZoneInfo": [{"zoneName": "nova", "zoneState": {"available": True}, "hosts": None}]}
+        up = {"zoneState": {"available": True}, "hosts": None}
+        return {"availabilityZoneInfo": [{"zoneName": zone, **up} for zone in ZONES]}
 
     @api.get("/v2.1/os-availability-zone/detail")
     def zones_detail() -> Json:
@@ -116,10 +118,6 @@ def blueprint(cloud: Cloud) -> Blueprint:
     @api.get("/v2.1/os-quota-sets/<identity>/defaults")
     def quota(identity: str) -> Json:
         return {"quota_set": {"id": identity, **QUOTA}}
-
-    @api.get("/v2.1/os-server-groups")
-    def server_groups() -> Json:
-        return {"server_groups": []}
 
     @api.get("/v2.1/extensions")
     def extensions() -> Json:

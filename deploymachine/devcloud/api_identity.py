@@ -19,6 +19,8 @@ SERVICES = {
     "identity": ("keystone", "/identity/v3/"),
     "network": ("neutron", "/network"),
     "image": ("glance", "/image"),
+    "block-storage": ("cinder", f"/volume/v3/{PROJECT}"),
+    "volumev3": ("cinderv3", f"/volume/v3/{PROJECT}"),
 }
 TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 

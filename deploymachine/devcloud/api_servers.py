@@ -7,6 +7,7 @@ import re
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
+from deploymachine.devcloud import api_attachments, api_server_groups
 from deploymachine.devcloud.api import Cloud, Json, body_of, page
 from deploymachine.devcloud.api_compute import links, nova, with_next
 from deploymachine.devcloud.server_actions import act
@@ -21,7 +22,7 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
     @api.post("/v2.1/servers")
     def create() -> tuple[Json, int]:
-        wish = wish_of(body_of("server"))
+        wish = wish_of(body_of("server"), hints_of(request.get_json(silent=True) or {}))
         server = compute.create(wish)[0]
         groups = [{"name": name} for name in wish.groups or ("default",)]
         answer = {"id": server.id, "links": links(cloud, "servers", server.id), "OS-DCF:diskConfig": "MANUAL"}
@@ -58,7 +59,15 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
     _address_routes(api, cloud)
     _metadata_routes(api, cloud)
+    api_attachments.register(api, cloud)
+    api_server_groups.register(api, cloud)
     return api
+
+
+def hints_of(body: Json) -> Json:
+    """The scheduler's, under either of the names that Nova takes."""
+    hints = body.get("OS-SCH-HNT:scheduler_hints", body.get("os:scheduler_hints"))
+    return hints if isinstance(hints, dict) else {}
 
 
 def _address_routes(api: Blueprint, cloud: Cloud) -> None:
@@ -78,11 +87,6 @@ def _address_routes(api: Blueprint, cloud: Cloud) -> None:
     def groups(identity: str) -> Json:
         shown = [{"id": group.id, "name": group.name} for group in groups_of(cloud, compute.server(identity))]
         return {"security_groups": [{**row, "description": "", "tenant_id": PROJECT, "rules": []} for row in shown]}
-
-    @api.get("/v2.1/servers/<identity>/os-volume_attachments")
-    def volumes(identity: str) -> Json:
-        compute.server(identity)
-        return {"volumeAttachments": []}
 
     @api.get("/v2.1/servers/<identity>/os-instance-actions")
     def history(identity: str) -> Json:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploymachine.devcloud import cgroups, cloudsyaml, host, image, layout, network, process
+from deploymachine.devcloud.assets import Image
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.machines import Machines
 from deploymachine.devcloud.process import Process
 from deploymachine.devcloud.run import has_tool
-from deploymachine.devcloud.state import FLAVORS, IMAGES, Port, Server, Store
+from deploymachine.devcloud.state import FLAVORS, Port, Server, Store
 from deploymachine.errors import DevcloudError
 
 TOOLS = {  # command: Debian package
@@ -122,7 +123,11 @@ def status() -> Status:
     machines = Machines(place)
     store = Store(state / "state.json")
     ports = {port.device_id: port for port in store.all(Port)}
-    rows = [_row(server, ports.get(server.id), machines) for server in store.all(Server)]
+    images = {one.id: one.name for one in store.all(Image)}
+    rows = [
+        _row(server, images.get(server.image_id, "(volume)"), ports.get(server.id), machines)
+        for server in store.all(Server)
+    ]
     return Status(state, place.url, running(state) is not None, tuple(rows))
 
 
@@ -190,6 +195,8 @@ def _end_machines(place: Layout, progress: Progress) -> None:
     machines.kill_strays()
     for disk in (place.directory / "machines").glob("*"):
         machines.erase(disk.name)
+    machines.release_volumes()
+    image.release(place.images, f"{place.tag}-*")
 
 
 def _erase(place: Layout) -> None:
@@ -218,10 +225,9 @@ def _remembered(state: Path) -> list[Path]:
     return [Path(path) for path in json.loads(file.read_text())] if file.exists() else []
 
 
-def _row(server: Server, port: Port | None, machines: Machines) -> Row:
+def _row(server: Server, name: str, port: Port | None, machines: Machines) -> Row:
     dead = server.status == "ACTIVE" and not machines.alive(server.process)
     flavor = next(flavor.name for flavor in FLAVORS if flavor.id == server.flavor_id)
-    name = next(image.name for image in IMAGES if image.id == server.image_id)
     memory = machines.memory_mb(port.number) if port and server.process and not dead else None
     return Row(server.name, "SHUTOFF" if dead else server.status, port.address if port else "", name, flavor, memory)
 

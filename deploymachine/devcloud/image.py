@@ -20,6 +20,7 @@ from deploymachine.devcloud.run import run
 from deploymachine.errors import DevcloudError
 
 DEFAULT = "debian-13"
+HELD = ".held"
 PACKAGES = [
     "systemd",
     "systemd-sysv",
@@ -91,6 +92,23 @@ def built(name: str, images: Path) -> Path | None:
     return next((path for path in sorted(images.glob(f"{name}-*")) if path.suffix != ".part"), None)
 
 
+def hold(tree: Path, who: str) -> None:
+    """Keep a tree that a snapshot stands on, whatever becomes of its recipe. who: the snapshot."""
+    held = tree.parent / HELD / tree.name
+    held.mkdir(parents=True, exist_ok=True)
+    (held / who).touch()
+
+
+def release(images: Path, who: str) -> None:
+    """who: as it was held, or a pattern of several."""
+    for mark in list((images / HELD).glob(f"*/{who}")):
+        mark.unlink()
+        if not any(mark.parent.iterdir()):
+            mark.parent.rmdir()
+    if (images / HELD).exists() and not any((images / HELD).iterdir()):
+        (images / HELD).rmdir()
+
+
 def purge(images: Path) -> None:
     for name in RELEASES:
         _forget(name, images)
@@ -152,10 +170,10 @@ def _finish(tree: Path) -> None:
 
 
 def _forget(name: str, images: Path) -> None:
-    """Remove older builds, but not one that machines run on."""
+    """Remove older builds, but not one that machines run on or snapshots stand on."""
     mounts = Path("/proc/mounts").read_text()
     for old in images.glob(f"{name}-*"):
-        if str(old) not in mounts:
+        if str(old) not in mounts and not (images / HELD / old.name).exists():
             shutil.rmtree(old)
 
 

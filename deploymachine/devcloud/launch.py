@@ -1,6 +1,7 @@
-"""Join cgroups, then become the command: `launch.py CGROUP_PROCS... -- ARGV...`.
+"""Join cgroups, then become the command with its devices: `launch.py BINDS CGROUP_PROCS... -- COMMAND ARGUMENTS...`.
 
-A process of its own because joining happens between fork and exec, where a threaded daemon must not run Python.
+A process of its own because joining happens between fork and exec, where a threaded daemon must not run Python; and
+run again when the machine reboots itself, so it finds the devices that were attached meanwhile.
 """
 
 import os
@@ -9,6 +10,8 @@ from pathlib import Path
 
 if __name__ == "__main__":
     split = sys.argv.index("--")
-    for procs in sys.argv[1:split]:
+    for procs in sys.argv[2:split]:
         Path(procs).write_text(str(os.getpid()))
-    os.execvp(sys.argv[split + 1], sys.argv[split + 1 :])  # noqa: S606 - an argv list of our own, no shell
+    command, *arguments = sys.argv[split + 1 :]
+    binds = [f"--bind={line}" for line in Path(sys.argv[1]).read_text().splitlines()]
+    os.execvp(command, [command, *binds, *arguments])  # noqa: S606 - an argv list of our own, no shell

@@ -1,7 +1,6 @@
 """What a server shall be goes in; a booted systemd-nspawn machine with systemd, sshd and cloud-init comes out.
 
-A machine is an overlay on its image's tree. It outlives the daemon that started it and is found again by process id
-and start time.
+It outlives the daemon that started it and is found again by process id and start time.
 """
 
 from __future__ import annotations
@@ -9,29 +8,24 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploymachine.devcloud import cgroups, image, network
+from deploymachine.devcloud import blockdevices, cgroups, disks, image, network, nspawn
 from deploymachine.devcloud.layout import Layout, write_private
+from deploymachine.devcloud.links import Links
 from deploymachine.devcloud.network import Plug
-from deploymachine.devcloud.process import Process, alive, children, ended, identify, send
-from deploymachine.devcloud.run import run, succeeds, system_environment
-from deploymachine.errors import DevcloudError
-
-POWER_OFF = signal.SIGRTMIN + 4  # what systemd, as the machine's process 1, takes for `systemctl poweroff`
-NSPAWN_STATE = Path("/run/systemd/nspawn")
-LOOP = 'while "$@"; [ $? = 133 ]; do :; done'  # nspawn ends with 133 when the machine reboots
-SYSTEMD_HOST = Path("/run/systemd/system")
+from deploymachine.devcloud.process import Process, alive, ended, send
 
 
 @dataclass(frozen=True)
 class Machine:
-    """id: the server's UUID. image: its name. user_data: as cloud-init shall see it. keys: public key lines."""
+    """id: the server's UUID. image: a release's name. user_data: as cloud-init shall see it. keys: public key lines.
+
+    snapshot: the id of the one it boots from instead of the plain image. root: the id of the volume that is its root
+    disk instead. volumes: pairs (volume id, "/dev/vdb"). more_plugs: of its links beside the first.
+    """
 
     id: str
     hostname: str
@@ -41,60 +35,57 @@ class Machine:
     user_data: str
     keys: tuple[str, ...]
     metadata: dict[str, str]
+    snapshot: str | None = None
+    root: str | None = None
+    volumes: tuple[tuple[str, str], ...] = ()
+    more_plugs: tuple[Plug, ...] = ()
 
 
-class Machines:
+class Machines(Links):
     """The wall to the operating system: everything here is real; tests without root put a fake in its place."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._trees: dict[str, Path] = {}
 
+    # running
+
     def boot(self, machine: Machine) -> Process:
-        """Prepare what is missing (image, disk, link) and start it. Returns nspawn's process, at once."""
-        self.kill(machine.plug.number, None)
-        disk = self._disk(machine.id)
-        if not disk.exists():
-            self._format(machine, self._tree(machine.image))
-        self._mount(disk)
-        network.plug(self.layout, machine.plug)
-        return self._spawn(machine)
+        """Prepare what is missing (image, disk, devices, link) and start it. Returns nspawn's process, at once."""
+        number, disk = machine.plug.number, self._disk(machine.id)
+        self.kill(number, None)
+        fresh = not disk.exists()
+        if fresh:
+            disks.create(disk, [] if machine.root else self.layers(machine.image, machine.snapshot))
+        disks.mount(disk, blockdevices.device(self._volume(machine.root)) if machine.root else None)
+        if fresh:
+            self._introduce(machine, disk / "root")
+        self._bind(machine)
+        network.plug(self.layout, machine.plug, *machine.more_plugs)
+        name = self.layout.machine(number)
+        return nspawn.start(disk, name, machine.id, machine.memory_mb, self._cgroup(number))
 
     def alive(self, process: Process | None) -> bool:
         return alive(process)
 
     def power_off(self, machine: Machine, process: Process | None, seconds: float = 20) -> None:
         """Through its own systemd, as a power button does; what doesn't listen is killed."""
-        send(self._leader(process), POWER_OFF)
+        send(nspawn.leader(process), nspawn.POWER_OFF)
         ended(process, seconds)
         self.kill(machine.plug.number, process)
 
     def kill(self, number: int, process: Process | None) -> None:
-        leader = self._leader(process)
+        leader = nspawn.leader(process)
         send(process, signal.SIGKILL)  # first the loop, so that it starts no other
         send(leader, signal.SIGKILL)  # and with process 1 of the machine all its others
         ended(leader, 5)
         cgroups.kill(self._cgroup(number))
-        self._forget_propagation(self.layout.machine(number))
-
-    def _leader(self, process: Process | None) -> Process | None:
-        """Process 1 of the machine: our loop's child is nspawn, whose child it is."""
-        if not alive(process) or process is None:
-            return None
-        found = [leader for nspawn in children(process.pid) for leader in children(nspawn)]
-        return identify(found[0]) if found else None
+        nspawn.forget_propagation(self.layout.machine(number))
 
     def kill_strays(self) -> None:
         """What carries our name and no state knows of."""
         cgroups.kill(self.layout.cgroup)
-        self._forget_propagation(f"dc{self.layout.tag}-*")
-
-    def _forget_propagation(self, machines: str) -> None:
-        """nspawn leaves these directories behind where /run is no tmpfs. machines: a name or a pattern."""
-        propagate = NSPAWN_STATE / "propagate"
-        for directory in [*propagate.glob(machines), propagate]:
-            if directory.is_dir() and not any(directory.iterdir()):
-                directory.rmdir()
+        nspawn.forget_propagation(f"dc{self.layout.tag}-*")
 
     def destroy(self, server_id: str, number: int, process: Process | None) -> None:
         """Kill it and free its link, cgroup, mount and disk. What is gone already doesn't matter."""
@@ -105,8 +96,8 @@ class Machines:
 
     def erase(self, server_id: str) -> None:
         disk = self._disk(server_id)
-        forget_lock(disk / "root")
-        unmount(disk / "root")
+        nspawn.forget_lock(disk / "root")
+        disks.unmount(disk / "root")
         shutil.rmtree(disk, ignore_errors=True)
 
     def console(self, server_id: str) -> str:
@@ -117,16 +108,84 @@ class Machines:
         used = cgroups.memory_bytes(self._cgroup(number))
         return None if used is None else used >> 20
 
-    def float(self, pairs: list[tuple[str, str]]) -> None:
-        """Which floating address leads to which machine's."""
-        network.apply(self.layout, pairs)
+    # snapshots
 
-    def serve(self, gateways: list[str], pairs: list[tuple[str, str]]) -> None:
-        """The host's side of the networks. gateways: CIDRs."""
-        network.set_up(self.layout, gateways, pairs)
+    def layers(self, name: str, snapshot: str | None = None) -> list[Path]:
+        """Of a release's image, or of a snapshot; the topmost first."""
+        return disks.of_snapshot(self._snapshot(snapshot)) if snapshot else [self._tree(name)]
+
+    def save(self, server_id: str, number: int, snapshot: str) -> int:
+        """The machine's disk as a snapshot of that id; a running machine stands still meanwhile. Returns its bytes."""
+        place = self._snapshot(snapshot)
+        with cgroups.frozen(self._cgroup(number)):
+            disks.save(self._disk(server_id), place)
+        for tree in disks.lowers(place):
+            if tree.parent == self.layout.images:
+                image.hold(tree, f"{self.layout.tag}-{snapshot}")
+        return disks.size(place)
+
+    def forget(self, snapshot: str) -> None:
+        """What is gone already doesn't matter."""
+        shutil.rmtree(self._snapshot(snapshot), ignore_errors=True)
+        shutil.rmtree(self._snapshot(snapshot).with_suffix(".part"), ignore_errors=True)
+        image.release(self.layout.images, f"{self.layout.tag}-{snapshot}")
+
+    # volumes
+
+    def make_volume(self, volume: str, size_gb: int, layers: list[Path], source: str | None = None) -> None:
+        """Empty; or with what an image's layers hold; or a copy of another volume."""
+        file = self._volume(volume)
+        if source is not None:
+            blockdevices.copy(self._volume(source), file)
+            blockdevices.extend(file, size_gb)
+            return
+        blockdevices.create(file, size_gb)
+        if layers:
+            with disks.merged(layers, self.layout.directory / "merged" / volume) as tree:
+                blockdevices.fill(file, tree)
+
+    def extend_volume(self, volume: str, size_gb: int) -> None:
+        blockdevices.extend(self._volume(volume), size_gb)
+
+    def delete_volume(self, volume: str) -> None:
+        """Raises DevcloudError while something uses it."""
+        self.release_volume(volume)
+        self._volume(volume).unlink(missing_ok=True)
+
+    def attach(self, machine: Machine, process: Process | None, volume: str, device: str) -> None:
+        """machine: with the new volume among its own."""
+        self._bind(machine)
+        leader = nspawn.leader(process)
+        if leader is not None:
+            blockdevices.show(leader.pid, blockdevices.device(self._volume(volume)), device, alias(volume))
+
+    def detach(self, machine: Machine, process: Process | None, volume: str, device: str) -> None:
+        """machine: without it. Raises DevcloudError if the machine doesn't let go of it."""
+        self._bind(machine)
+        leader = nspawn.leader(process)
+        if leader is not None:
+            blockdevices.hide(leader.pid, device, alias(volume))
+        self.release_volume(volume)
+
+    def release_volume(self, volume: str) -> None:
+        """Free its device. Raises DevcloudError while something uses it."""
+        blockdevices.release(self._volume(volume))
+
+    def release_volumes(self) -> None:
+        """Free the device of every volume there is."""
+        for file in (self.layout.directory / "volumes").glob("*"):
+            blockdevices.release(file)
+
+    # where things are
 
     def _disk(self, server_id: str) -> Path:
         return self.layout.directory / "machines" / server_id
+
+    def _snapshot(self, identity: str) -> Path:
+        return self.layout.directory / "snapshots" / identity
+
+    def _volume(self, identity: str) -> Path:
+        return self.layout.directory / "volumes" / identity
 
     def _cgroup(self, number: int) -> str:
         return f"{self.layout.cgroup}/{number}"
@@ -137,108 +196,45 @@ class Machines:
             self._trees[name] = image.ensure(name, self.layout.images)
         return self._trees[name]
 
-    def _format(self, machine: Machine, tree: Path) -> None:
-        disk = self._disk(machine.id)
-        for name in ("upper", "work", "root"):
-            (disk / name).mkdir(parents=True)
-        (disk / "lower").symlink_to(tree)
-        self._mount(disk)
-        root = disk / "root"
+    # a disk's first moments
+
+    def _introduce(self, machine: Machine, root: Path) -> None:
+        """Who it is, as far as it must know before cloud-init runs."""
         root.chmod(0o755)
         (root / "etc/machine-id").write_text(uuid.UUID(machine.id).hex + "\n")
         (root / "etc/hostname").write_text(machine.hostname + "\n")
-        self._write_resolvers(root, machine.plug.gateway)
-        self._seed(root / "var/lib/cloud/seed/nocloud", machine)
+        _write_resolvers(root, machine.plug.gateway)
+        _seed(root / "var/lib/cloud/seed/nocloud", machine)
 
-    def _write_resolvers(self, root: Path, gateway: str) -> None:
-        file = root / "etc/resolv.conf"
-        file.unlink(missing_ok=True)
-        file.write_text("".join(f"nameserver {server}\n" for server in network.resolvers(gateway).nameservers))
-
-    def _seed(self, seed: Path, machine: Machine) -> None:
-        """What cloud-init's NoCloud source reads; user-data often carries a private host key."""
-        seed.mkdir(parents=True, exist_ok=True)
-        facts = {
-            "instance-id": machine.id,
-            "local-hostname": machine.hostname,
-            "public-keys": list(machine.keys),
-            "meta": machine.metadata,
-        }
-        write_private(seed / "meta-data", json.dumps(facts))
-        write_private(seed / "user-data", machine.user_data)
-
-    def _mount(self, disk: Path) -> None:
-        if not (disk / "root").is_mount():
-            # "volatile" drops fsync, which package installs spend half their time in; only a crash of this host,
-            # after which the kernel wants its marker removed, could cost a machine its latest writes.
-            shutil.rmtree(disk / "work/work/incompat", ignore_errors=True)
-            lower = (disk / "lower").resolve()
-            options = f"lowerdir={lower},upperdir={disk}/upper,workdir={disk}/work,volatile"
-            run(["mount", "-t", "overlay", "overlay", "-o", options, str(disk / "root")])
-
-    def _spawn(self, machine: Machine) -> Process:
-        name = self.layout.machine(machine.plug.number)
-        argv = nspawn(name, self._disk(machine.id) / "root", machine.id)
-        launcher = ["sh", "-c", LOOP, "sh"]
-        if SYSTEMD_HOST.exists():  # systemd makes a scope, and limits it
-            argv.insert(1, f"--property=MemoryMax={machine.memory_mb}M")
-        else:
-            groups = cgroups.create(self._cgroup(machine.plug.number), machine.memory_mb)
-            launcher += [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
-            launcher += [*map(str, groups), "--"]
-            argv.insert(1, "--keep-unit")
-        with (self._disk(machine.id) / "console.log").open("ab") as console:
-            child = subprocess.Popen(
-                [*launcher, *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=system_environment(NSPAWN_ENVIRONMENT),
-            )
-        threading.Thread(target=child.wait, daemon=True).start()  # so that a dead machine leaves no zombie
-        process = identify(child.pid)
-        if process is None:
-            raise DevcloudError("systemd-nspawn ended at once", evidence=self.console(machine.id).splitlines()[-12:])
-        return process
+    def _bind(self, machine: Machine) -> None:
+        """Write down, for the next boot, which device of this host is which of the machine's."""
+        lines = [
+            f"{blockdevices.device(self._volume(volume))}:{device}\n"
+            for volume, device in machine.volumes
+            if volume != machine.root
+        ]
+        (self._disk(machine.id) / "binds").write_text("".join(lines))
 
 
-NSPAWN_ENVIRONMENT = {
-    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",  # today's systemd knows no other, whatever the host mounts
-    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # /proc/sys/net is the machine's own: it has its own namespace
-}
+def alias(volume: str) -> str:
+    """Where virtio disks are found by their volume's id."""
+    return f"/dev/disk/by-id/virtio-{volume[:20]}"
 
 
-def nspawn(name: str, root: Path, server_id: str) -> list[str]:
-    """The command line. No registration with machined, nothing borrowed from the host's files."""
-    return [
-        "systemd-nspawn",
-        "--quiet",
-        "--settings=no",
-        "--register=no",
-        f"--directory={root}",
-        f"--machine={name}",
-        f"--uuid={server_id}",
-        "--boot",
-        f"--network-namespace-path=/run/netns/{name}",
-        "--capability=CAP_NET_ADMIN",  # nftables inside; nspawn gives it only with a network of its own
-        "--resolv-conf=off",
-        "--timezone=off",
-        "--link-journal=no",
-        "--notify-ready=no",
-        "--console=read-only",  # a terminal of its own: systemd and cloud-init write to nothing else
-        "systemd.show_status=yes",  # on the console, as a virtual machine's shows it
-    ]
+def _write_resolvers(root: Path, gateway: str) -> None:
+    file = root / "etc/resolv.conf"
+    file.unlink(missing_ok=True)
+    file.write_text("".join(f"nameserver {server}\n" for server in network.resolvers(gateway).nameservers))
 
 
-def forget_lock(root: Path) -> None:
-    """nspawn locks a tree by a file named after it, and leaves that behind."""
-    if root.is_dir():
-        facts = root.stat()
-        (NSPAWN_STATE / f"locks/inode-{facts.st_dev}:{facts.st_ino}").unlink(missing_ok=True)
-
-
-def unmount(root: Path) -> None:
-    """Gone when this returns; lazily if something still looks into it."""
-    if root.is_mount() and not succeeds(["umount", str(root)]):
-        run(["umount", "--lazy", str(root)])
+def _seed(seed: Path, machine: Machine) -> None:
+    """What cloud-init's NoCloud source reads; user-data often carries a private host key."""
+    seed.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "instance-id": machine.id,
+        "local-hostname": machine.hostname,
+        "public-keys": list(machine.keys),
+        "meta": machine.metadata,
+    }
+    write_private(seed / "meta-data", json.dumps(facts))
+    write_private(seed / "user-data", machine.user_data)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+from deploymachine.devcloud import scheduler
 from deploymachine.devcloud.api import Cloud, Json
 from deploymachine.devcloud.api_compute import at_least, links
 from deploymachine.devcloud.state import PROJECT, USER, FloatingIP, Group, Network, Port, Server
+
+PROGRESSING = {"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE"}
 
 
 def brief_server(cloud: Cloud, server: Server) -> Json:
@@ -15,18 +18,16 @@ def brief_server(cloud: Cloud, server: Server) -> Json:
 
 def show_server(cloud: Cloud, server: Server) -> Json:
     """Nova's whole view; what a server has only once a host took it stays empty while it is in BUILD."""
-    image = cloud.compute.image(server.image_id)
-    placed = server.status != "BUILD"
-    image_link = [links(cloud, "images", image.id)[1]]
+    placed = server.status != "BUILD" and bool(server.host)
     shown: Json = {
         "accessIPv4": "",
         "accessIPv6": "",
         "addresses": addresses(cloud, server) if placed else {},
         "created": server.created,
         "flavor": embedded_flavor(cloud, server),
-        "hostId": hashlib.sha224(f"{PROJECT}devcloud".encode()).hexdigest() if placed else "",
+        "hostId": hashlib.sha224(f"{PROJECT}{server.host}".encode()).hexdigest() if placed else "",
         "id": server.id,
-        "image": {"id": image.id, "links": image_link, "properties": {"os_distro": "debian"}},
+        "image": embedded_image(cloud, server),
         "links": links(cloud, "servers", server.id),
         "metadata": server.metadata,
         "name": server.name,
@@ -35,7 +36,7 @@ def show_server(cloud: Cloud, server: Server) -> Json:
         "user_id": USER,
         "updated": server.updated,
         "OS-DCF:diskConfig": "MANUAL",
-        "OS-EXT-AZ:availability_zone": "nova" if placed else "",
+        "OS-EXT-AZ:availability_zone": scheduler.zone_of(server) if placed else "",
         "config_drive": "",
         "key_name": server.key_name,
         "OS-SRV-USG:launched_at": server.launched and server.launched.rstrip("Z") + ".000000",
@@ -43,10 +44,10 @@ def show_server(cloud: Cloud, server: Server) -> Json:
         "OS-EXT-STS:task_state": server.task_state,
         "OS-EXT-STS:vm_state": server.vm_state,
         "OS-EXT-STS:power_state": server.power_state,
-        "os-extended-volumes:volumes_attached": [],
+        "os-extended-volumes:volumes_attached": volumes_attached(cloud, server),
         **newer_facts(server),
     }
-    if server.status in ("ACTIVE", "BUILD", "REBUILD"):
+    if server.status in PROGRESSING:
         shown["progress"] = 0
     if placed:
         shown["security_groups"] = [{"name": group.name} for group in groups_of(cloud, server)]
@@ -58,17 +59,34 @@ def show_server(cloud: Cloud, server: Server) -> Json:
 def newer_facts(server: Server) -> Json:
     """What later microversions added."""
     facts: list[tuple[int, Json]] = [
-        (9, {"locked": False}),
+        (9, {"locked": server.locked}),
         (19, {"description": server.description}),
         (26, {"tags": server.tags}),
         (63, {"trusted_image_certificates": None}),
-        (71, {"server_groups": []}),
-        (73, {"locked_reason": None}),
+        (71, {"server_groups": [server.hints["group"]] if "group" in server.hints else []}),
+        (73, {"locked_reason": server.locked_reason}),
         (90, {"OS-EXT-SRV-ATTR:hostname": server.hostname}),
-        (96, {"pinned_availability_zone": None}),
-        (100, {"scheduler_hints": {}}),
+        (96, {"pinned_availability_zone": server.zone_asked}),
+        (100, {"scheduler_hints": server.hints}),
     ]
     return {name: value for minor, added in facts if at_least(minor) for name, value in added.items()}
+
+
+def embedded_image(cloud: Cloud, server: Server) -> Json | str:
+    """ "" for a server whose root disk is a volume."""
+    if not server.image_id:
+        return ""
+    shown: Json = {"id": server.image_id, "links": [links(cloud, "images", server.image_id)[1]]}
+    if at_least(98):
+        shown["properties"] = cloud.compute.image(server.image_id).properties
+    return shown
+
+
+def volumes_attached(cloud: Cloud, server: Server) -> list[Json]:
+    attached = cloud.volumes.attachments(server=server.id)
+    if not at_least(3):
+        return [{"id": one.volume_id} for one in attached]
+    return [{"id": one.volume_id, "delete_on_termination": one.ends_with_server} for one in attached]
 
 
 def embedded_flavor(cloud: Cloud, server: Server) -> Json:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 from deploymachine.devcloud.api import Json
+from deploymachine.devcloud.attaching import Device
 from deploymachine.devcloud.compute import Wish
 from deploymachine.devcloud.state import Refused
 
@@ -18,8 +20,8 @@ PROPERTIES = {
 }
 
 
-def wish_of(body: Json) -> Wish:
-    """Checked as Nova's schema does."""
+def wish_of(body: Json, hints: Json) -> Wish:
+    """Checked as Nova's schema does. hints: the scheduler's, which stand beside the server in the request."""
     strange = sorted(name for name in body if name not in PROPERTIES)
     if strange:
         words = f"Additional properties are not allowed ({strange[0]!r} was unexpected)"
@@ -33,12 +35,10 @@ def wish_of(body: Json) -> Wish:
     if not name.strip() or len(name) > 255:
         words = "'' should be non-empty" if not name else f"{name!r} is too long"
         raise Refused(400, f"Invalid input for field/attribute name. Value: {name}. {words}")
-    if str(body.get("availability_zone") or "nova") != "nova":
-        raise Refused(400, "The requested availability zone is not available")
     return Wish(
         name=name,
         flavor=str(body["flavorRef"]).rpartition("/")[2],
-        image=str(body.get("imageRef") or image_of_volume(body)),
+        image=str(body.get("imageRef") or "").rpartition("/")[2],
         networks=networks_of(body.get("networks")),
         groups=tuple(group["name"] for group in body.get("security_groups", ())),
         key_name=body.get("key_name"),
@@ -47,15 +47,33 @@ def wish_of(body: Json) -> Wish:
         tags=tuple(body.get("tags") or ()),
         description=body.get("description"),
         count=max(int(body.get("min_count", 1)), int(body.get("max_count", 1))),
+        devices=tuple(device_of(row) for row in body.get("block_device_mapping_v2") or ()),
+        zone=body.get("availability_zone"),
+        hints=hints,
     )
 
 
-def image_of_volume(body: Json) -> str:
-    """Of a root disk asked for as a block device made from an image; there are no other volumes yet."""
-    for device in body.get("block_device_mapping_v2", ()):
-        if device.get("source_type") == "image" and str(device.get("boot_index")) == "0":
-            return str(device.get("uuid", ""))
-    return ""
+def device_of(row: Json) -> Device:
+    """Of one entry of block_device_mapping_v2, whose numbers clients also write as text."""
+    index = row.get("boot_index")
+    source = str(row.get("source_type") or "volume")
+    return Device(
+        source=source,
+        uuid=row.get("uuid"),
+        destination=str(row.get("destination_type") or ("local" if source == "image" else "volume")),
+        boot_index=None if index in (None, "", "None") else whole("boot_index", index),
+        size=whole("volume_size", row.get("volume_size") or 0),
+        ends_with_server=str(row.get("delete_on_termination", False)).lower() == "true",
+        type=row.get("volume_type"),
+        tag=row.get("tag"),
+    )
+
+
+def whole(name: str, value: object) -> int:
+    if not re.fullmatch(r"-?\d+", str(value)):
+        words = f"Value: {value}. {value!r} is not of type 'integer'"
+        raise Refused(400, f"Invalid input for field/attribute {name}. {words}")
+    return int(str(value))
 
 
 def networks_of(asked: object) -> tuple[tuple[str, str, str | None], ...] | None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deploymachine.devcloud.image import RELEASES
+from deploymachine.devcloud.assets import Attachment, Image, ServerGroup, Volume, releases
+from deploymachine.devcloud.ids import builtin_id as builtin_id
+from deploymachine.devcloud.ids import new_id as new_id
+from deploymachine.devcloud.ids import now as now
 from deploymachine.devcloud.layout import Layout, write_private
 from deploymachine.devcloud.process import Process
-
-NAMESPACE = uuid.UUID("8a0f9d2e-3c39-4e0c-9a49-3f6d3c1f5b11")  # so that built-in things keep their ids for ever
 
 
 class Refused(Exception):  # noqa: N818 - the cloud refusing is no programming error; the API says it in HTTP
@@ -25,18 +24,6 @@ class Refused(Exception):  # noqa: N818 - the cloud refusing is no programming e
     def __init__(self, status: int, message: str, kind: str = "") -> None:
         super().__init__(message)
         self.status, self.message, self.kind = status, message, kind
-
-
-def builtin_id(*names: str) -> str:
-    return str(uuid.uuid5(NAMESPACE, "/".join(names)))
-
-
-def new_id() -> str:
-    return str(uuid.uuid4())
-
-
-def now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 PROJECT = builtin_id("project", "devcloud").replace("-", "")
@@ -54,14 +41,6 @@ class Flavor:
     disk: int
 
 
-@dataclass(frozen=True)
-class Image:
-    id: str
-    name: str
-    version: str
-    created: str = "2025-01-01T00:00:00Z"
-
-
 FLAVORS = tuple(
     Flavor(builtin_id("flavor", name), name, ram, vcpus, disk)
     for name, ram, vcpus, disk in [
@@ -71,7 +50,7 @@ FLAVORS = tuple(
         ("m1.large", 8192, 4, 80),
     ]
 )
-IMAGES = tuple(Image(builtin_id("image", name), name, release.version) for name, release in RELEASES.items())
+IMAGES = tuple(releases())
 
 
 @dataclass(frozen=True)
@@ -168,7 +147,7 @@ class Port:
     """number: names the machine's link, namespace and cgroup; unique while the port lives, 0 for a router's.
 
     owner: what Neutron calls device_owner. secure: whether groups guard it. pairs: more that it may send from, as
-    (MAC, address or CIDR).
+    (MAC, address or CIDR). place: which of its server's links it is, from 0.
     """
 
     id: str
@@ -188,6 +167,7 @@ class Port:
     admin_up: bool = True
     secure: bool = True
     pairs: list[list[str]] = field(default_factory=list)
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -211,7 +191,11 @@ class Limit:
 
 @dataclass(frozen=True)
 class Server:
-    """status, task_state, vm_state, power_state: Nova's words and numbers. user_data: decoded."""
+    """status, task_state, vm_state, power_state: Nova's words and numbers. user_data: decoded.
+
+    image_id: "" if its root disk is a volume. host: "" if none could take it. old_flavor_id: the one to go back to
+    while a resize waits to be confirmed. hints: the scheduler's, as they were asked.
+    """
 
     id: str
     name: str
@@ -228,6 +212,12 @@ class Server:
     power_state: int = 0
     fault: str | None = None
     process: Process | None = None
+    host: str = ""
+    zone_asked: str | None = None
+    hints: dict[str, Any] = field(default_factory=dict)
+    old_flavor_id: str | None = None
+    locked: bool = False
+    locked_reason: str | None = None
     created: str = field(default_factory=now)
     updated: str = field(default_factory=now)
     launched: str | None = None
@@ -239,7 +229,8 @@ class Server:
         return kept.strip(".-")[:63] or f"server-{self.id}"
 
 
-Value = Keypair | Credential | Network | Subnet | Group | Rule | Port | Router | FloatingIP | Limit | Server
+Asset = Image | Volume | Attachment | ServerGroup
+Value = Keypair | Credential | Network | Subnet | Group | Rule | Port | Router | FloatingIP | Limit | Server | Asset
 V = TypeVar("V", bound=Value)
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Value.__args__}
 
@@ -298,6 +289,7 @@ def open_store(layout: Layout) -> Store:
 
 
 def _first_day(layout: Layout) -> Iterator[Value]:
+    yield from IMAGES
     for name, cidr, external in (("private", layout.network, False), ("public", layout.floating, True)):
         network = builtin_id("network", name)
         yield Network(network, name, external)

@@ -26,14 +26,18 @@ class FakeMachines:
         self.living = set()
         self.floating = []
         self.gateways = []
+        self.wiring = None
+        self.links = {}
+        self.snapshots = set()
+        self.volumes = {}
+        self.plugged = {}
         self.broken = None
         self.gate = threading.Event()
         self.gate.set()
 
     def boot(self, machine):
         self.gate.wait(10)
-        if self.broken is not None:
-            raise DevcloudError(self.broken)
+        self._may_fail()
         self.booted[machine.id] = machine
         process = Process(1000 + len(self.booted), machine.plug.number)
         self.living.add(process)
@@ -55,25 +59,71 @@ class FakeMachines:
     def erase(self, server_id):
         self.booted.pop(server_id, None)
 
+    def layers(self, name, snapshot=None):
+        return [f"snapshot {snapshot}" if snapshot else name]
+
+    def save(self, server_id, number, snapshot):
+        self.gate.wait(10)
+        self._may_fail()
+        self.snapshots.add(snapshot)
+        return 5 << 20
+
+    def forget(self, snapshot):
+        self.snapshots.discard(snapshot)
+
+    def make_volume(self, volume, size_gb, layers, source=None):
+        self.gate.wait(10)
+        self._may_fail()
+        self.volumes[volume] = (size_gb, layers, source)
+
+    def extend_volume(self, volume, size_gb):
+        self.volumes[volume] = (size_gb, *self.volumes[volume][1:])
+
+    def delete_volume(self, volume):
+        self.volumes.pop(volume, None)
+
+    def attach(self, machine, process, volume, device):
+        self._may_fail()
+        self.plugged[volume] = (machine.id, device)
+
+    def detach(self, machine, process, volume, device):
+        self._may_fail()
+        self.plugged.pop(volume, None)
+
+    def release_volume(self, volume):
+        self.plugged.pop(volume, None)
+
+    def _may_fail(self):
+        if self.broken is not None:
+            raise DevcloudError(self.broken)
+
     def console(self, server_id):
         return "one\ntwo\nthree\n"
 
-    def float(self, pairs):
-        self.floating = pairs
+    def serve(self, wiring):
+        self.gateways = list(wiring.gateways)
+        self.guard(wiring)
 
-    def serve(self, gateways, pairs):
-        self.gateways, self.floating = gateways, pairs
+    def guard(self, wiring):
+        self.wiring, self.floating = wiring, list(wiring.floating)
+
+    def taken(self):
+        return []
+
+    def plug_in(self, machine, plug):
+        self.links.setdefault(machine, []).append(plug)
+
+    def pull_out(self, number):
+        self.links = {machine: [p for p in plugs if p.number != number] for machine, plugs in self.links.items()}
 
 
 class Service:
     """A devcloud's API in a thread; `restart` is what a new daemon with the same state would be."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, network: str = "10.9.0.0/24", floating: str = "10.19.0.0/24") -> None:
         self.directory = home
         self.machines = FakeMachines()
-        self.layout = Layout(
-            home, home / "images", free_port(), "10.9.0.0/24", "10.19.0.0/24", "right", "a secret", 1400
-        )
+        self.layout = Layout(home, home / "images", free_port(), network, floating, "right", "a secret", 1400)
         cloudsyaml.write(home, self.layout)
         self.start()
 
@@ -98,6 +148,11 @@ class Service:
             warnings.filterwarnings("ignore", module=r"openstack\.")  # what the SDK deprecates within itself
             config = openstack.config.OpenStackConfig(config_files=[str(self.directory / "clouds.yaml")])
             return Connection(config=config.get_one(cloud="devcloud"))
+
+
+@pytest.fixture(scope="session")
+def service_class():
+    return Service
 
 
 @pytest.fixture

@@ -52,7 +52,8 @@ def test_a_token_outlives_the_daemon(service, sdk):
 
 
 def test_the_catalogue_leads_to_every_service(sdk):
-    assert {service["type"] for service in sdk.service_catalog} == {"compute", "identity", "network", "image"}
+    kinds = {"compute", "identity", "network", "image", "block-storage", "volumev3"}
+    assert {service["type"] for service in sdk.service_catalog} == kinds
     assert sdk.current_project.name == "devcloud"
 
 
