@@ -1,4 +1,4 @@
-"""Subnets, plugs and floating addresses go in; links, namespaces, routes and one nftables table come out.
+"""Plugs and wiring go in; links, namespaces, routes and one nftables table come out.
 
 Every machine has a routed link of its own, no bridge: traffic between machines passes the forward hook, where rules
 can see it. The namespace is made and addressed before the machine boots, so its network is up from its first moment.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, ip_address
+from ipaddress import IPv4Interface, IPv4Network, ip_address
 from pathlib import Path
 
+from deploymachine.devcloud.firewall import Wire, Wiring, ruleset
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.run import run, succeeds
 
@@ -21,12 +22,16 @@ RESOLVED = Path("/run/systemd/resolve/resolv.conf")  # systemd-resolved's own up
 
 @dataclass(frozen=True)
 class Plug:
-    """A machine's end of its link. address: "10.87.0.5/24". gateway, mac: as text. number: names the link."""
+    """A machine's end of a link. address: "10.87.0.5/24". gateway, mac: as text. number: names the link.
+
+    pairs: addresses or CIDRs that it may hold besides.
+    """
 
     number: int
     address: str
     gateway: str
     mac: str
+    pairs: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -55,45 +60,52 @@ def resolvers(gateway: str, files: Iterable[Path] = (RESOLVED, Path("/etc/resolv
     return Resolvers((gateway,) if loopback else (), loopback)
 
 
-def ruleset(layout: Layout, floating: Iterable[tuple[str, str]], dns: str | None) -> str:
-    """The whole table, replaced at once. floating: pairs (floating address, machine's address)."""
-    mapped = "".join(f"ip daddr {outer} dnat ip to {inner}\n" for outer, inner in floating)
-    gateway_dns = (
-        f'iifname "dc{layout.tag}-*" meta l4proto {{ tcp, udp }} th dport 53 fib daddr type local dnat ip to {dns}\n'
-        if dns
-        else ""
-    )
-    return f"""table inet {layout.table}
-delete table inet {layout.table}
-table inet {layout.table} {{
-chain prerouting {{
-type nat hook prerouting priority dstnat
-{mapped}{gateway_dns}}}
-chain output {{
-type nat hook output priority -100
-{mapped}}}
-chain postrouting {{
-type nat hook postrouting priority srcnat
-iifname "dc{layout.tag}-*" oifname != "dc{layout.tag}-*" masquerade
-}}
-}}
-"""
-
-
-def set_up(layout: Layout, gateways: Iterable[str], floating: Iterable[tuple[str, str]]) -> None:
-    """The hub link with the gateways' addresses (CIDRs), and the table. Repeating it changes nothing."""
+def set_up(layout: Layout, wiring: Wiring) -> None:
+    """The hub link with just the gateways' addresses, the table, and routes to what ports may hold besides."""
     if not succeeds(["ip", "link", "show", layout.hub]):
         # a pair rather than a dummy link, for which not every kernel has the module
         far = f"{layout.hub[:-3]}end"
         run(["ip", "link", "add", layout.hub, "type", "veth", "peer", "name", far])
         run(["ip", "-batch", "-"], stdin=f"link set {layout.hub} up\nlink set {far} up")
-    for gateway in gateways:
+    apply(layout, wiring)
+    for gateway in set(wiring.gateways) - _held(layout):
         run(["ip", "address", "replace", gateway, "dev", layout.hub])
-    apply(layout, floating)
+    for gateway in _held(layout) - set(wiring.gateways):
+        run(["ip", "address", "delete", gateway, "dev", layout.hub])
+    _lead(layout, wiring.wires)
 
 
-def apply(layout: Layout, floating: Iterable[tuple[str, str]]) -> None:
-    run(["nft", "-f", "-"], stdin=ruleset(layout, floating, resolvers("").forward_to))
+def apply(layout: Layout, wiring: Wiring) -> None:
+    """The rules alone: one transaction, after which just the new ones count."""
+    run(["nft", "-f", "-"], stdin=ruleset(layout, wiring, resolvers("").forward_to))
+
+
+def _held(layout: Layout) -> set[str]:
+    shown = json.loads(run(["ip", "-j", "-4", "address", "show", "dev", layout.hub]) or "[]")
+    return {f"{one['local']}/{one['prefixlen']}" for link in shown for one in link.get("addr_info", [])}
+
+
+def _lead(layout: Layout, wires: Iterable[Wire]) -> None:
+    """Address pairs lead to the links that may hold them, the first that is there before all others."""
+    links = {
+        layout.machine(wire.number): [address.removesuffix("/32") for _, address in wire.senders] for wire in wires
+    }
+    rows = json.loads(run(["ip", "-j", "-4", "route"]) or "[]")
+    present = {(row["dst"], row["dev"]) for row in rows if row.get("dev") in links}
+    wanted = {(address, link) for link, (_, *pairs) in links.items() for address in pairs}
+    for address, link in present - wanted:
+        if address != links[link][0]:  # its own, to which its plug leads
+            succeeds(["ip", "route", "delete", address, "dev", link])
+    for address, link in sorted(wanted - present):
+        succeeds(["ip", "route", "append", address, "dev", link])  # fails while its machine is off
+
+
+def surroundings(layout: Layout) -> list[IPv4Network]:
+    """What is routed to or held by links that are not this devcloud's."""
+    prefix = f"dc{layout.tag}-"
+    routes = json.loads(run(["ip", "-j", "-4", "route", "show", "table", "all"]) or "[]")
+    found = [row["dst"] for row in routes if row["dst"] != "default" and not row.get("dev", "").startswith(prefix)]
+    return [IPv4Network(text, strict=False) for text in found]
 
 
 def tear_down(layout: Layout) -> None:
@@ -111,22 +123,34 @@ def tear_down(layout: Layout) -> None:
         NAMESPACES.rmdir()
 
 
-def plug(layout: Layout, plug: Plug) -> None:
-    """Make the machine's namespace and link, new if they were there."""
-    unplug(layout, plug.number)
-    name = layout.machine(plug.number)
-    mtu = str(layout.mtu)
-    run(["ip", "netns", "add", name])
-    run(["ip", "link", "add", name, "mtu", mtu, "type", "veth", "peer", "name", "eth0", "mtu", mtu, "netns", name])
-    inside = [
-        "link set lo up",
-        f"link set eth0 address {plug.mac} up",
-        f"address add {plug.address} dev eth0",
-        f"route add default via {plug.gateway}",
-    ]
-    run(["ip", "-n", name, "-batch", "-"], stdin="\n".join(inside))
-    run(["ip", "-batch", "-"], stdin=f"link set {name} up\nroute replace {plug.host}/32 dev {name} src {plug.gateway}")
+def plug(layout: Layout, plug: Plug, *more: Plug) -> None:
+    """Make the machine's namespace and links, new if they were there; the first names it and leads out."""
+    for one in (plug, *more):
+        unplug(layout, one.number)
+    run(["ip", "netns", "add", layout.machine(plug.number)])
+    for one in (plug, *more):
+        join(layout, plug.number, one)
+
+
+def join(layout: Layout, machine: int, plug: Plug) -> None:
+    """One more link for a machine that may be running. machine: its number."""
+    name, space, mtu = layout.machine(plug.number), layout.machine(machine), str(layout.mtu)
+    inner = f"eth{_free_place(space)}"
+    run(["ip", "link", "add", name, "mtu", mtu, "type", "veth", "peer", "name", inner, "mtu", mtu, "netns", space])
+    inside = ["link set lo up", f"link set {inner} address {plug.mac} up", f"address add {plug.address} dev {inner}"]
+    if plug.gateway and machine == plug.number:
+        inside.append(f"route add default via {plug.gateway}")
+    run(["ip", "-n", space, "-batch", "-"], stdin="\n".join(inside))
+    source = f" src {plug.gateway}" if plug.gateway else ""
+    pairs = [f"route append {pair} dev {name}" for pair in plug.pairs]
+    lines = [f"link set {name} up", f"route replace {plug.host}/32 dev {name}{source}", *pairs]
+    run(["ip", "-batch", "-"], stdin="\n".join(lines))
     _tune(name)
+
+
+def _free_place(space: str) -> int:
+    taken = {link["ifname"] for link in json.loads(run(["ip", "-n", space, "-j", "link"]))}
+    return next(place for place in range(len(taken) + 1) if f"eth{place}" not in taken)
 
 
 def _tune(link: str) -> None:

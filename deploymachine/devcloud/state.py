@@ -307,7 +307,7 @@ def _first_day(layout: Layout) -> Iterator[Value]:
 def _first_router(layout: Layout) -> Iterator[Value]:
     """Between the two networks, so that machines reach the outside and floating addresses reach them."""
     router, network = builtin_id("router"), builtin_id("network", "private")
-    yield Router(router, "router", builtin_id("network", "public"), str(IPv4Network(layout.floating)[2]))
+    yield Router(router, "router", builtin_id("network", "public"), str(IPv4Network(layout.floating)[-2]))
     yield Port(
         id=builtin_id("port", "router"),
         number=0,
