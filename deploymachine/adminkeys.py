@@ -88,6 +88,12 @@ def _checked(line: str, where: str) -> str:
     return " ".join(fields)
 
 
+def is_key(line: str) -> bool:
+    """Whether the line is an SSH public key, such as "ssh-ed25519 AAAA..."."""
+    fields = line.split()
+    return len(fields) > 1 and fields[0] in KEY_TYPES and _type_inside(fields[1]) == fields[0]
+
+
 def _not_a_key(where: str, why: str) -> SettingsError:
     hint = "copy the whole line of a .pub file, such as ~/.ssh/id_ed25519.pub, or name that file"
     return SettingsError("This is not an SSH public key", where=where, why=why, hint=hint)

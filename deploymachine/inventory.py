@@ -20,7 +20,8 @@ class Server:
     state: the cloud's word ("ACTIVE", "BUILD", "SHUTOFF", "ERROR", ...).
     image, flavor: names where the cloud tells them, else ids. memory_mb and cpus are the flavor's (0: unknown).
     id: the cloud's; "" for a server that SERVERS in settings.py names. user, port: how to log in there, where it is not
-    as DEPLOY_USERNAME on SSH_PORT.
+    as DEPLOY_USERNAME on SSH_PORT. created: when it was booted, as the cloud writes it (ISO 8601). host_key: the public
+    key that the cloud's metadata holds for it; "" where it holds none.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Server:
     cpus: int = 0
     user: str = ""
     port: int = 0
+    created: str = ""
+    host_key: str = ""
 
     @property
     def address(self) -> str:

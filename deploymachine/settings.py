@@ -6,34 +6,25 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    IPvAnyAddress,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from deploymachine.errors import SettingsError
 from deploymachine.settings_file import execute, settings_path, state_directory
+from deploymachine.settings_servers import (
+    BootedServer,
+    FixedServer,
+    Frozen,
+    Identifier,
+    ImageChoice,
+    Name,
+    Names,
+    Port,
+)
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
-Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 WsgiPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 Hostname = Annotated[str, StringConstraints(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=253)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-BootedServer = tuple[Name, str]  # (name, flavor)
-
-
-class Frozen(BaseModel):
-    """A value: unknown keys are refused, nothing changes after it was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 class Site(Frozen):
@@ -51,7 +42,7 @@ class Site(Frozen):
     health_timeout: Annotated[int, Field(ge=1, le=600)] = 30
     database: Identifier | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
-    environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = {}
+    environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
 
     @field_validator("directory", "requirements")
     @classmethod
@@ -67,35 +58,28 @@ class Database(Frozen):
     owner: Identifier
 
 
-class FixedServer(Frozen):
-    """A server that is there already, on no OpenStack. user and port: how to log in, where not as on all the others."""
-
-    name: Name
-    ip: IPvAnyAddress
-    user: Identifier | None = None
-    port: Port | None = None
-
-
 class Settings(Frozen):
     """Everything settings.py may say. `directory` is where settings.py lies: relative paths start there."""
 
     directory: Path
     DEPLOYMENT: Name
     OPENSTACK_CLOUD: str | None = None
-    OPENSTACK_IMAGE: str = "debian-13"
-    OPENSTACK_NETWORK: str | None = None
+    OPENSTACK_IMAGE: ImageChoice = "debian-13"
+    OPENSTACK_NETWORK: Names = ()
     OPENSTACK_FLOATING_IP_POOL: str | None = None
+    OPENSTACK_ZONES: tuple[str, ...] = ()
+    OPENSTACK_ANTI_AFFINITY: Literal["soft", "hard"] | None = "soft"
     OPENSTACK_BOOT_TIMEOUT: Annotated[int, Field(ge=10, le=3600)] = 300
-    OPENSTACK_SERVERS: dict[str, tuple[BootedServer, ...]] = {}
-    SERVERS: dict[str, tuple[FixedServer, ...]] = {}
+    OPENSTACK_SERVERS: dict[str, tuple[BootedServer, ...]] = Field(default={})
+    SERVERS: dict[str, tuple[FixedServer, ...]] = Field(default={})
     SSH_PORT: Port = 2222
     SSH_CONNECT_TIMEOUT: Annotated[float, Field(gt=0, le=120)] = 10.0
     SSH_USER_KNOWN_HOSTS: str | None = None
     DEPLOY_USERNAME: Identifier = "deploy"
     ADMIN_SSH_KEYS: tuple[str, ...]
     BASE_PACKAGES: tuple[str, ...] = ()
-    SITES: dict[Name, Site] = {}
-    DATABASES: dict[Identifier, Database] = {}
+    SITES: dict[Name, Site] = Field(default={})
+    DATABASES: dict[Identifier, Database] = Field(default={})
     EXTRA_CA_CERTIFICATES: tuple[str, ...] = ()
     PIP_INDEX_URL: str | Literal["controller"] | None = None
     APT_PROXY: str | Literal["controller"] | None = None
@@ -122,7 +106,7 @@ class Settings(Frozen):
         return self
 
     def _check_servers(self) -> None:
-        names = [name for servers in self.OPENSTACK_SERVERS.values() for name, _ in servers]
+        names = [server.name for servers in self.OPENSTACK_SERVERS.values() for server in servers]
         names += [server.name for servers in self.SERVERS.values() for server in servers]
         if not names:
             raise ValueError("OPENSTACK_SERVERS names no server, nor does SERVERS")
@@ -148,7 +132,16 @@ class Settings(Frozen):
 
     def server_names(self) -> dict[str, tuple[str, str]]:
         """Server name -> (type, flavor), as OPENSTACK_SERVERS says."""
-        return {n: (kind, flavor) for kind, servers in self.OPENSTACK_SERVERS.items() for n, flavor in servers}
+        return {name: (kind, server.flavor) for name, (kind, server) in self.booted().items()}
+
+    def booted(self) -> dict[str, tuple[str, BootedServer]]:
+        """Server name -> (type, what to boot), as OPENSTACK_SERVERS says."""
+        return {one.name: (kind, one) for kind, servers in self.OPENSTACK_SERVERS.items() for one in servers}
+
+    @property
+    def private_network(self) -> str | None:
+        """The network whose addresses the servers know each other by; None: the only one there is."""
+        return next(iter(self.OPENSTACK_NETWORK), None)
 
 
 def load(directory: Path) -> Settings:
@@ -203,7 +196,12 @@ def _path_text(loc: tuple[int | str, ...]) -> str:
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    inner: dict[str, type[Frozen]] = {"SITES": Site, "DATABASES": Database, "SERVERS": FixedServer}
+    inner: dict[str, type[Frozen]] = {
+        "SITES": Site,
+        "DATABASES": Database,
+        "SERVERS": FixedServer,
+        "OPENSTACK_SERVERS": BootedServer,
+    }
     model = inner.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
     return [key for key in model.model_fields if key != "directory"]
 

@@ -5,14 +5,31 @@ This package alone imports openstacksdk, and only once a cloud is really asked, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from deploymachine.cloud import describe, groups, kill
-from deploymachine.cloud.boot import ACTIVE, BUILD, EXISTS, FAILED, SSH, Booting, Progress, console_lines
+from deploymachine.cloud import describe, groups, hostkeys
+from deploymachine.cloud.boot import Booting
+from deploymachine.cloud.change import Changes
 from deploymachine.cloud.kill import DELETING, GONE
-from deploymachine.cloud.specs import BootSpec, boot_spec
+from deploymachine.cloud.leaks import Leak
+from deploymachine.cloud.owned import Belongings
+from deploymachine.cloud.progress import (
+    ACTIVE,
+    BUILD,
+    CLOUD_INIT,
+    EXISTS,
+    FAILED,
+    SSH,
+    Agree,
+    Progress,
+    never,
+    nobody_watches,
+)
+from deploymachine.cloud.specs import Asked, BootSpec, boot_spec, check_not_fixed, counted
+from deploymachine.cloud.watch import console_lines
 from deploymachine.cloud.words import explained
+from deploymachine.hostkeys import locked
 from deploymachine.inventory import Inventory, Server
 from deploymachine.settings import Settings
 
@@ -24,21 +41,23 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVE",
     "BUILD",
+    "CLOUD_INIT",
     "DELETING",
     "EXISTS",
     "FAILED",
     "GONE",
     "SSH",
+    "Asked",
+    "Belongings",
     "BootSpec",
     "Cloud",
+    "Leak",
     "Progress",
     "boot_spec",
+    "check_not_fixed",
     "connect",
+    "counted",
 ]
-
-
-def _quiet(_name: str, _phase: str) -> None:
-    """Progress that nobody watches."""
 
 
 def connect(settings: Settings) -> Cloud:
@@ -48,7 +67,7 @@ def connect(settings: Settings) -> Cloud:
     return Cloud(settings, log_in(settings))
 
 
-class Cloud:
+class Cloud(Changes):
     """One deployment in one project of a cloud; servers of others are never seen and never touched."""
 
     def __init__(self, settings: Settings, connection: Connection) -> None:
@@ -66,36 +85,47 @@ class Cloud:
         if any(not describe.has_flavor(raw) for raw in raws):
             with explained("The flavors can't be listed"):
                 flavors = {flavor.id: flavor for flavor in self.connection.compute.flavors()}
-        return Inventory(describe.server(raw, self.settings.OPENSTACK_NETWORK, flavors) for raw in raws)
+        return Inventory(describe.server(raw, self.settings.private_network, flavors) for raw in raws)
 
     def boot(
-        self, names: Sequence[str | BootSpec], progress: Progress = _quiet, *, wait_for_ssh: bool = True
+        self,
+        names: Sequence[str | BootSpec],
+        progress: Progress = nobody_watches,
+        agree: Agree = never,
+        *,
+        wait_for_ssh: bool = True,
     ) -> list[Server]:
-        """Boot the servers named, in parallel; those that exist are kept. Returns all of them, in that order.
+        """Boot the servers named, in parallel; those that run are kept, those that are broken are mended.
 
-        progress(name, phase) is called from several threads: BUILD, ACTIVE, and in the end SSH, or EXISTS for what is
-        up already, or FAILED.
-        A misspelt image, flavor or network raises before anything is made; afterwards every server is tried and one
-        CloudError tells what failed. `warnings` then holds what the user should know besides. Raises UsageError too.
+        progress(name, phase) is called from several threads: BUILD, ACTIVE, CLOUD_INIT, and in the end SSH, or EXISTS
+        for what is up already, or FAILED. agree(question) is asked, before all that, about each server that has to be
+        deleted to mend it. A misspelt image, flavor or network raises before anything is made; afterwards every server
+        is tried and one CloudError tells what failed. `warnings` then holds what the user should know besides. Raises
+        UsageError, too.
         """
         specs = [name if isinstance(name, BootSpec) else boot_spec(self.settings, name) for name in names]
-        booting = Booting(self.settings, self.connection, self._raws, progress, wait_for_ssh=wait_for_ssh)
+        booting = Booting(self.settings, self.connection, self._every, progress, agree, wait_for_ssh=wait_for_ssh)
         try:
             return booting.run(specs)
         finally:
-            self.warnings = tuple(booting.warnings)
+            self.warnings = tuple(dict.fromkeys(booting.warnings))
 
-    def delete(self, names: Sequence[str], progress: Progress = _quiet) -> None:
-        """Delete the servers named, with their floating IPs and pinned keys; waits until they are gone.
+    def keep_groups(self) -> None:
+        """Make the security groups what settings.py and the servers there are ask for. Raises CloudError."""
+        if raws := self._raws():
+            with locked(self.settings.state / "boot.lock"):
+                groups.keep(self.connection, self.settings, raws, ())
 
-        progress(name, phase): DELETING, then GONE or FAILED. With the deployment's last server goes its security group.
-        Raises UsageError for a name that is not there (nothing is deleted then), CloudError that tells each failure.
+    def pin_host_keys(self, servers: Iterable[Server]) -> None:
+        """Pin the host keys that the cloud's metadata holds for servers of which none is pinned here."""
+        hostkeys.pin_missing(self.settings, servers)
+
+    def publish_host_keys(self) -> None:
+        """Write the keys that provisioning made into the servers' metadata, where other machines find them.
+
+        Raises CloudError.
         """
-        inventory = self.servers()
-        wanted = {inventory.named(name).name for name in names}
-        kill.kill(self.settings, self.connection, [raw for raw in self._raws() if raw.name in wanted], progress)
-        if wanted and not self._raws():
-            groups.remove(self.connection, self.settings)
+        hostkeys.publish(self.connection, self.settings, self.servers())
 
     def console_log(self, name: str, lines: int | None = None) -> str:
         """What the server wrote on its console, its last `lines` lines. Raises UsageError, CloudError."""
@@ -106,11 +136,10 @@ class Cloud:
         self.connection.close()
 
     def _raws(self) -> list[RawServer]:
+        return [raw for raw in self._every() if describe.is_of(raw, self.settings.DEPLOYMENT)]
+
+    def _every(self) -> list[RawServer]:
+        """All the servers of the project, others' as well."""
         with explained("The servers can't be listed"):
             every = list(self.connection.compute.servers())
-        gone = ("DELETED", "SOFT_DELETED")
-        return [
-            raw
-            for raw in every
-            if (raw.metadata or {}).get(describe.DEPLOYMENT) == self.settings.DEPLOYMENT and raw.status not in gone
-        ]
+        return [raw for raw in every if raw.status not in ("DELETED", "SOFT_DELETED")]

@@ -1,48 +1,25 @@
-"""Boot specs in, servers that answer SSH out: what exists is kept, all is looked up before anything is made."""
+"""Boot specs in, servers that answer SSH out: what runs is kept, what is broken is mended or, agreed to, made anew."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from deploymachine import adminkeys
-from deploymachine.cloud import banner, describe, floating, groups, lookup, userdata
+from deploymachine.cloud import banner, cloudinit, describe, floating, groups, heal, hostkeys, kill, plan, volumes
+from deploymachine.cloud.create import create
 from deploymachine.cloud.each import Clock, on_each, raise_failures
+from deploymachine.cloud.heal import Case, Do
+from deploymachine.cloud.progress import ACTIVE, BUILD, CLOUD_INIT, EXISTS, FAILED, HEAL, REMAKE, SSH, Agree, Progress
 from deploymachine.cloud.specs import BootSpec
-from deploymachine.cloud.words import explained, passing, status_of
+from deploymachine.cloud.watch import Watch, not_usable
 from deploymachine.errors import CloudError
 from deploymachine.hostkeys import HostKeys, locked
 from deploymachine.inventory import Server
 from deploymachine.settings import Settings
 
 if TYPE_CHECKING:
-    from openstack.compute.v2.flavor import Flavor
     from openstack.compute.v2.server import Server as RawServer
     from openstack.connection import Connection
-    from openstack.image.v2.image import Image
-    from openstack.network.v2.network import Network
-
-Progress = Callable[[str, str], None]  # (server name, phase)
-EXISTS, BUILD, ACTIVE, SSH, FAILED = "exists", "BUILD", "ACTIVE", "SSH", "failed"
-POLLS = (0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 2.0)  # seconds between two looks at a server; then every LAST_POLL
-LAST_POLL = 3.0
-LISTED_LOOKS = 10
-CONSOLE_LINES = 12
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every new server of one boot shares: ids looked up in the cloud."""
-
-    images: dict[str, Image]
-    flavors: dict[str, Flavor]
-    network_id: str
-    pool: Network | None
-    group_id: str
-    admin_keys: tuple[str, ...]
 
 
 class Booting:
@@ -52,17 +29,19 @@ class Booting:
         self,
         settings: Settings,
         connection: Connection,
-        list_raw: Callable[[], list[RawServer]],
+        list_every: Callable[[], list[RawServer]],
         progress: Progress,
+        agree: Agree,
         *,
         wait_for_ssh: bool,
     ) -> None:
         self.settings = settings
         self.connection = connection
-        self.list_raw = list_raw
+        self.list_every = list_every
         self.progress = progress
+        self.agree = agree
         self.wait_for_ssh = wait_for_ssh
-        self.hostkeys = HostKeys(settings)
+        self.watch = Watch(settings, connection)
         self.warnings: list[str] = []
 
     def run(self, specs: Sequence[BootSpec]) -> list[Server]:
@@ -71,220 +50,159 @@ class Booting:
         with locked(self.settings.state / "boot.lock"):
             return self._run({spec.name: spec for spec in specs})
 
-    def _run(self, by_name: dict[str, BootSpec]) -> list[Server]:
-        existing = _unique(raw for raw in self.list_raw() if raw.name in by_name)
-        plan = self._plan([spec for spec in by_name.values() if spec.name not in existing])
+    def _run(self, specs: dict[str, BootSpec]) -> list[Server]:
+        every = self.list_every()
+        raws = [raw for raw in every if describe.is_of(raw, self.settings.DEPLOYMENT)]
+        cases = self._cases(specs, raws)
+        self.agreed = {name: self._agreed(name, case) for name, case in cases.items()}
+        made = (Do.MAKE, Do.AWAIT_END, Do.REMAKE, Do.REVIVE)
+        new = [specs[name] for name, case in cases.items() if case.do in made and self.agreed[name]]
+        going = [raw for name, case in cases.items() if self.agreed[name] for raw in case.doomed]
+        going += [case.raw for case in cases.values() if case.do is Do.AWAIT_END and case.raw is not None]
+        self.plan = plan.make(self.connection, self.settings, list(specs.values()), new, raws, going, self.warnings)
+        self.names = {*specs, *(raw.name for raw in raws)}
+        self._warn_of_namesakes([raw for raw in every if raw not in raws], {spec.name for spec in new})
 
         def bring_up(name: str, clock: Clock) -> Server:
             try:
-                raw = existing.get(name)
-                return self._kept(raw, plan, clock) if raw is not None else self._made(by_name[name], plan, clock)
+                return self._healed(specs[name], cases[name], clock)
             except Exception:
                 self.progress(name, FAILED)
                 raise
 
-        outcomes = on_each(list(by_name), bring_up, self.settings.OPENSTACK_BOOT_TIMEOUT)
-        raise_failures("did not come up", len(by_name), outcomes.errors)
-        return [outcomes.results[name] for name in by_name]
+        outcomes = on_each(list(specs), bring_up, self.settings.OPENSTACK_BOOT_TIMEOUT)
+        raise_failures("did not come up", len(specs), outcomes.errors)
+        return [outcomes.results[name] for name in specs]
 
-    def _plan(self, new: Sequence[BootSpec]) -> Plan:
-        settings, connection = self.settings, self.connection
-        wanted_images = {spec.image or settings.OPENSTACK_IMAGE for spec in new}
-        pool = settings.OPENSTACK_FLOATING_IP_POOL
-        admin_keys = adminkeys.read(settings) if new else ()
-        flavors = lookup.flavors(connection, {spec.flavor for spec in new}) if new else {}
-        images = {image: lookup.image(connection, image) for image in wanted_images}
-        network_id = lookup.network(connection, settings.OPENSTACK_NETWORK).id if new or pool else ""
-        found_pool = lookup.floating_pool(connection, pool) if pool else None
-        # Last, since it is the first thing that is made: a misspelt name leaves nothing behind.
-        group_id = groups.ensure(connection, settings) if new else ""
-        return Plan(images, flavors, network_id, found_pool, group_id, admin_keys)
+    def _cases(self, specs: dict[str, BootSpec], raws: Sequence[RawServer]) -> dict[str, Case]:
+        found: dict[str, list[RawServer]] = {name: [] for name in specs}
+        for raw in raws:
+            if raw.name in found:
+                found[raw.name].append(raw)
+        patience, now = self.settings.OPENSTACK_BOOT_TIMEOUT, heal.now()
+        return {name: heal.verdict(several, patience, now) for name, several in found.items()}
 
-    def _made(self, spec: BootSpec, plan: Plan, clock: Clock) -> Server:
+    def _warn_of_namesakes(self, others: Sequence[RawServer], new: set[str]) -> None:
+        for raw in others:
+            if raw.name in new:
+                owner = (raw.metadata or {}).get(describe.DEPLOYMENT)
+                whose = f"of the deployment {owner}" if owner else "of no deployment"
+                self.warnings.append(
+                    f"the project has another server {raw.name!r}, {whose} ({raw.id}); it is left alone, and"
+                    " commands such as `openstack server show` want an id to tell them apart"
+                )
+
+    def _list_ours(self) -> list[RawServer]:
+        return [raw for raw in self.list_every() if describe.is_of(raw, self.settings.DEPLOYMENT)]
+
+    def _agreed(self, name: str, case: Case) -> bool:
+        question = heal.question(name, case)
+        return question is None or self.agree(question)
+
+    def _healed(self, spec: BootSpec, case: Case, clock: Clock) -> Server:
         clock.check()
+        if case.twins:
+            if not self.agreed[spec.name]:
+                raise heal.unhealed(case)
+            kill.delete_and_wait(self.connection, case.twins, clock)
+        if case.raw is None:
+            return self._made(spec, clock)
+        if case.do in (Do.REMAKE, Do.AWAIT_END):
+            return self._remade(spec, case, case.raw, clock)
+        if case.do is Do.REVIVE:
+            return self._revived(spec, case, case.raw, clock)
+        if case.do is Do.WAKE:
+            return self._woken(spec, case.raw, clock)
+        if case.do is Do.TELL:
+            raise not_usable(case.raw)
+        return self._kept(spec, case.raw, clock)
+
+    def _made(self, spec: BootSpec, clock: Clock) -> Server:
         self.progress(spec.name, BUILD)
-        self.hostkeys.unpin(spec.name)
-        server_id = self._create(spec, plan)
-        return self._finished(spec.name, server_id, plan, clock)
+        HostKeys(self.settings).unpin(spec.name)
+        server_id = create(
+            self.connection,
+            self.settings,
+            self.plan.drafts[spec.name],
+            [str(network.id) for network in self.plan.networks[spec.name]],
+            self.plan.group_ids[spec.type],
+            self.plan.admin_keys,
+            self._list_ours,
+            clock,
+        )
+        return self._finished(spec, server_id, clock)
 
-    def _kept(self, raw: RawServer, plan: Plan, clock: Clock) -> Server:
-        if raw.task_state == "deleting" or raw.status not in ("ACTIVE", "BUILD"):
-            raise _not_usable(raw)
-        if raw.status == "ACTIVE":
-            server = self._addressed(raw, plan, clock)
-            if not self.wait_for_ssh or banner.answering_port(server.address, self._ports()):
-                self.progress(raw.name, EXISTS)
-                return server
-        else:
+    def _remade(self, spec: BootSpec, case: Case, raw: RawServer, clock: Clock) -> Server:
+        if not self.agreed[spec.name]:
+            raise heal.unhealed(case)
+        self.progress(spec.name, REMAKE)
+        kill.delete_and_wait(self.connection, [raw], clock)
+        return self._made(spec, clock)
+
+    def _revived(self, spec: BootSpec, case: Case, raw: RawServer, clock: Clock) -> Server:
+        self.progress(spec.name, HEAL)
+        try:
+            heal.reboot(self.connection, raw)
+            self.watch.until_active(spec.name, raw.id, clock, frozenset({"ERROR"}))
+        except CloudError as error:
+            if not self.agreed[spec.name]:
+                error.hint = heal.HINT_NOT_REVIVED.format(name=spec.name)
+                raise
+            return self._remade(spec, case, raw, clock)
+        return self._finished(spec, raw.id, clock)
+
+    def _woken(self, spec: BootSpec, raw: RawServer, clock: Clock) -> Server:
+        self.progress(spec.name, HEAL)
+        heal.wake(self.connection, raw)
+        return self._finished(spec, raw.id, clock, frozenset({raw.status}))
+
+    def _kept(self, spec: BootSpec, raw: RawServer, clock: Clock) -> Server:
+        if raw.status != "ACTIVE" or raw.task_state is not None:
             self.progress(raw.name, BUILD)
-        return self._finished(raw.name, raw.id, plan, clock)
+            return self._finished(spec, raw.id, clock)
+        server = self._mended(spec, raw, clock)
+        if not self.wait_for_ssh or banner.answering_port(server.address, self.watch.ports):
+            self.progress(raw.name, EXISTS)
+            return server
+        return self._finished(spec, raw.id, clock)
 
-    def _finished(self, name: str, server_id: str, plan: Plan, clock: Clock) -> Server:
-        raw = self._until_active(name, server_id, clock)
-        self.progress(name, ACTIVE)
-        server = self._addressed(raw, plan, clock)
+    def _finished(
+        self, spec: BootSpec, server_id: str, clock: Clock, from_states: frozenset[str] = frozenset()
+    ) -> Server:
+        raw = self.watch.until_active(spec.name, server_id, clock, from_states)
+        self.progress(spec.name, ACTIVE)
+        server = self._mended(spec, raw, clock)
         if self.wait_for_ssh:
-            self._until_ssh(server, clock)
-            self.progress(name, SSH)
+            port = self.watch.until_ssh(server, clock)
+            self.progress(spec.name, CLOUD_INIT)
+            self.warnings += cloudinit.until_done(server, port, self.settings, clock)
+            self.progress(spec.name, SSH)
         return server
 
-    def _create(self, spec: BootSpec, plan: Plan) -> str:
-        key = userdata.new_host_key()
-        image = plan.images[spec.image or self.settings.OPENSTACK_IMAGE]
-        config = userdata.cloud_config(spec.name, key, plan.admin_keys)
-        metadata = {
-            describe.DEPLOYMENT: self.settings.DEPLOYMENT,
-            describe.TYPE: spec.type,
-            describe.IMAGE: str(image.name)[:255],
-            describe.HOST_KEY: key.public,  # so that whoever finds this server again can pin it
-        }
-        with explained(f"The cloud does not boot {spec.name}"):
-            try:
-                raw = self.connection.compute.create_server(
-                    name=spec.name,
-                    image_id=image.id,
-                    flavor_id=plan.flavors[spec.flavor].id,
-                    networks=[{"uuid": plan.network_id}],
-                    security_groups=[{"name": plan.group_id}],
-                    user_data=base64.b64encode(config.encode()).decode(),
-                    metadata=metadata,
-                )
-                return str(raw.id)
-            except Exception as error:
-                return self._created_after_all(spec.name, error)
-
-    def _created_after_all(self, name: str, error: Exception) -> str:
-        """The id of a server whose creation was not answered, or answered by a tired proxy; else raises `error`."""
-        status = status_of(error)
-        if status is not None and status < 500:
-            raise error
-        found = _unique(raw for raw in self.list_raw() if raw.name == name)
-        if name not in found:
-            raise error
-        return str(found[name].id)
-
-    def _until_active(self, name: str, server_id: str, clock: Clock) -> RawServer:
-        for pause in _pauses():
-            raw = self._look(name, server_id, clock)
-            if raw is not None and raw.status == "ACTIVE":
-                return raw
-            if raw is not None and raw.status != "BUILD":
-                raise _not_usable(raw)
-            if clock.expired():
-                break
-            clock.sleep(pause)
-        raise CloudError(
-            f"{name} is still in BUILD",
-            why=f"after {self.settings.OPENSTACK_BOOT_TIMEOUT} s (OPENSTACK_BOOT_TIMEOUT)",
-            hint="run the same command again to go on waiting",
-        )
-
-    def _look(self, name: str, server_id: str, clock: Clock) -> RawServer | None:
-        """The server as it is now; None when the cloud has a bad moment and there is still time."""
-        with explained(f"{name} was lost sight of while it booted"):
-            try:
-                return self.connection.compute.get_server(server_id)
-            except Exception as error:
-                if clock.expired() or not passing(error):
-                    raise
-                return None
-
-    def _addressed(self, raw: RawServer, plan: Plan, clock: Clock) -> Server:
-        """The server with all its addresses, its host key pinned at the one we log in to."""
-        server = describe.server(raw, self.settings.OPENSTACK_NETWORK, {})
-        if plan.pool is not None and not server.public_ip:
-            mark = floating.owner_mark(self.settings.DEPLOYMENT, raw.name)
-            public = floating.ensure(self.connection, plan.pool.id, plan.network_id, raw.id, mark)
-            server = describe.with_public_ip(server, public)
-            self._until_listed(server, clock)
+    def _mended(self, spec: BootSpec, raw: RawServer, clock: Clock) -> Server:
+        """The running server with its ports, groups, addresses and volumes, its host key pinned where we log in."""
+        if not any((raw.addresses or {}).values()):
+            raw = self._replugged(spec, raw, clock)
+        server = describe.server(raw, self.settings.private_network, {})
+        if self.plan.pool is not None and not server.public_ip:
+            server = self._floating(spec, server, self.plan.pool.id, clock)
         if not server.address:
             hint = "check the network's subnet; then kill and boot it again"
             raise CloudError(f"{server.name} is ACTIVE but has no address", hint=hint)
-        self._pin(server, raw.metadata.get(describe.HOST_KEY))
+        self.warnings += hostkeys.pin_missing(self.settings, [server])
+        self.warnings += volumes.attach(self.connection, self.settings, raw, spec.data_volumes, clock)
         return server
 
-    def _until_listed(self, server: Server, clock: Clock) -> None:
-        """Wait until Nova, which learns of floating IPs late, lists the server's: the next command looks there."""
-        for pause in islice(_pauses(), LISTED_LOOKS):
-            raw = self._look(server.name, server.id, clock)
-            if raw is not None and describe.server(raw, None, {}).public_ip:
-                return
-            clock.sleep(pause)
+    def _replugged(self, spec: BootSpec, raw: RawServer, clock: Clock) -> RawServer:
+        networks = self.plan.networks.get(spec.name) or plan.networks_of(self.connection, self.settings, spec)
+        if heal.replug(self.connection, raw, [str(network.id) for network in networks]):
+            groups.join(self.connection, raw.id, self.plan.group_ids[spec.type])
+        return self.watch.until_addressed(raw, clock)
 
-    def _pin(self, server: Server, key: str | None) -> None:
-        """Pin the key made at boot, unless one is pinned: that may be newer than what the cloud remembers."""
-        for port in self._ports():
-            if key and self.hostkeys.get(server.address, port, server.name) is None:
-                self.warnings += self.hostkeys.pin(server.name, server.address, port, key)
-
-    def _until_ssh(self, server: Server, clock: Clock) -> None:
-        for pause in _pauses():
-            if banner.answering_port(server.address, self._ports()):
-                return
-            if clock.expired():
-                raise self._silent(server)
-            clock.sleep(pause)
-
-    def _silent(self, server: Server) -> CloudError:
-        return CloudError(
-            f"{server.name} is ACTIVE but SSH does not answer",
-            where=server.where,
-            why=f"no SSH server greeted on port {' or '.join(map(str, self._ports()))}"
-            f" within {self.settings.OPENSTACK_BOOT_TIMEOUT} s (OPENSTACK_BOOT_TIMEOUT)",
-            hint="is the address reachable from here (OPENSTACK_FLOATING_IP_POOL, a VPN)? Its console says:",
-            evidence=self._console(server.id),
-        )
-
-    def _console(self, server_id: str) -> list[str]:
-        try:
-            return console_lines(self.connection, server_id, CONSOLE_LINES)
-        except CloudError as error:
-            return [f"no console log: {error.why}"]
-
-    def _ports(self) -> tuple[int, int]:
-        # Port 22 is where a bare image listens; provisioning closes it and opens SSH_PORT.
-        return (22, self.settings.SSH_PORT)
-
-
-def console_lines(connection: Connection, server_id: str, length: int | None = None) -> list[str]:
-    """The last `length` lines of the server's console. Raises CloudError."""
-    with explained("The console log can't be read"):
-        answer = connection.compute.get_server_console_output(server_id, length)
-    return str(answer["output"] or "").splitlines()
-
-
-def _pauses() -> Iterator[float]:
-    yield from POLLS
-    while True:
-        yield LAST_POLL
-
-
-def _unique(found: Iterable[RawServer]) -> dict[str, RawServer]:
-    by_name: dict[str, RawServer] = {}
-    for raw in found:
-        if raw.name in by_name:
-            raise CloudError(
-                f"There are two servers {raw.name!r} in this deployment",
-                why=f"their ids: {by_name[raw.name].id} and {raw.id}",
-                hint=f"`fab openstack_kill {raw.name}` removes both, or delete one by its id",
-            )
-        by_name[raw.name] = raw
-    return by_name
-
-
-def _not_usable(raw: RawServer) -> CloudError:
-    if raw.task_state == "deleting":
-        return CloudError(f"{raw.name} is being deleted", hint="run the same command again in a moment")
-    if raw.status == "ERROR":
-        fault = (raw.fault or {}).get("message") or "the cloud gives no reason"
-        return CloudError(
-            f"{raw.name} ended in ERROR",
-            where=raw.id,
-            why=str(fault).strip(),
-            hint=f"`fab openstack_kill {raw.name}` removes it; then boot it again",
-        )
-    return CloudError(
-        f"{raw.name} is {raw.status}",
-        where=raw.id,
-        hint=f"`openstack server start {raw.id}` starts it; or kill and boot it again",
-    )
+    def _floating(self, spec: BootSpec, server: Server, pool_id: str, clock: Clock) -> Server:
+        mark = floating.owner_mark(self.settings.DEPLOYMENT, server.name)
+        network_id = str(self.plan.networks[spec.name][0].id)
+        public = floating.ensure(self.connection, pool_id, network_id, server.id, mark, self.names)
+        server = describe.with_public_ip(server, public)
+        self.watch.until_listed(server, clock)
+        return server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from deploymachine.inventory import Server
@@ -17,6 +18,7 @@ DEPLOYMENT = "deploymachine_deployment"
 TYPE = "deploymachine_type"
 IMAGE = "deploymachine_image"
 HOST_KEY = "deploymachine_hostkey"
+KEEP = "deploymachine_keep"  # on a volume: "yes" where it outlives its server
 
 # Addresses that no packet from elsewhere reaches; what is not among them is the server's public one.
 INSIDE = [
@@ -44,7 +46,14 @@ def server(raw: RawServer, network: str | None, flavors: Mapping[str, Flavor]) -
         image=raw.metadata.get(IMAGE) or getattr(raw.image, "id", None) or "",
         memory_mb=int(getattr(known, "ram", None) or 0),
         cpus=int(getattr(known, "vcpus", None) or 0),
+        created=str(raw.created_at or ""),
+        host_key=raw.metadata.get(HOST_KEY, ""),
     )
+
+
+def is_of(raw: RawServer, deployment: str) -> bool:
+    """Whether the server belongs to the deployment; everything else is somebody's whom we don't know."""
+    return (raw.metadata or {}).get(DEPLOYMENT) == deployment
 
 
 def with_public_ip(found: Server, address: str) -> Server:
@@ -80,3 +89,12 @@ def addresses(by_network: Mapping[str, list[Mapping[str, Any]]], network: str | 
 def _is_inside(address: str) -> bool:
     parsed = ipaddress.ip_address(address)
     return parsed.is_private if parsed.version == 6 else any(parsed in net for net in INSIDE)
+
+
+def moment(written: str) -> datetime | None:
+    """The time the cloud wrote ("2026-01-31T12:00:00Z"), None where that can't be read."""
+    try:
+        found = datetime.fromisoformat(written.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)

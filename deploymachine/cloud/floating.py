@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from deploymachine.cloud.words import explained
@@ -9,7 +11,10 @@ from deploymachine.errors import CloudError
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
+    from openstack.network.v2.floating_ip import FloatingIP
     from openstack.network.v2.port import Port
+
+_choosing = threading.Lock()  # servers that boot at the same time must not all take the same free address
 
 
 def owner_mark(deployment: str, server_name: str) -> str:
@@ -17,25 +22,33 @@ def owner_mark(deployment: str, server_name: str) -> str:
     return f"deploymachine:{deployment}/{server_name}"
 
 
-def ensure(connection: Connection, pool_id: str, network_id: str, server_id: str, mark: str) -> str:
-    """The server's floating address: the one it has, else one left over with its mark, else a new one.
+def ensure(
+    connection: Connection, pool_id: str, network_id: str, server_id: str, mark: str, others: Iterable[str] = ()
+) -> str:
+    """The server's floating address: the one it has, else a free one of this deployment, else a new one.
 
-    Raises CloudError. Made and attached in one call, so that an interruption leaves no address behind that nobody uses.
+    Free are those with its own mark, then those marked for a server of this deployment that is not among `others`, the
+    names of the servers that are there or about to be. Raises CloudError. Made and attached in one call, so that an
+    interruption leaves no address behind that nobody uses.
     """
     with explained("The server gets no floating IP"):
         port = _port(connection, network_id, server_id)
-        mine = [
-            ip
-            for ip in connection.network.ips(floating_network_id=pool_id)
-            if port.id == ip.port_id or ip.description == mark
-        ]
-        attached = next((ip for ip in mine if ip.port_id == port.id), None)
-        left_over = next((ip for ip in mine if ip.port_id is None), None)
-        if attached is None and left_over is not None:
-            attached = connection.network.update_ip(left_over, port_id=port.id)
-        if attached is None:
-            attached = connection.network.create_ip(floating_network_id=pool_id, port_id=port.id, description=mark)
-        return str(attached.floating_ip_address)
+        with _choosing:
+            every = list(connection.network.ips(floating_network_id=pool_id))
+            if attached := next((ip for ip in every if ip.port_id == port.id), None):
+                return str(attached.floating_ip_address)
+            if free := _free(connection, every, mark, others):
+                found = connection.network.update_ip(free, port_id=port.id, description=mark)
+            else:
+                found = connection.network.create_ip(floating_network_id=pool_id, port_id=port.id, description=mark)
+        return str(found.floating_ip_address)
+
+
+def left_over(connection: Connection, pool_id: str, deployment: str) -> int:
+    """How many addresses of the deployment are free. Raises CloudError."""
+    with explained("The floating IPs can't be listed"):
+        every = connection.network.ips(floating_network_id=pool_id)
+        return sum(ip.port_id is None and _is_of(ip, owner_mark(deployment, "")) for ip in every)
 
 
 def release(connection: Connection, mark: str) -> None:
@@ -44,6 +57,19 @@ def release(connection: Connection, mark: str) -> None:
         for ip in list(connection.network.ips(description=mark)):
             if ip.description == mark:  # a cloud that ignores the filter lists all of them
                 connection.network.delete_ip(ip.id)
+
+
+def _free(connection: Connection, every: Iterable[FloatingIP], mark: str, others: Iterable[str]) -> FloatingIP | None:
+    prefix = mark.rpartition("/")[0] + "/"
+    taken = {prefix + name for name in others}
+    mine = connection.current_project_id  # an administrator is shown those of every project
+    usable = [ip for ip in every if ip.port_id is None and mine in (None, ip.project_id or mine) and _is_of(ip, prefix)]
+    own = [ip for ip in usable if ip.description == mark]
+    return next(iter([*own, *(ip for ip in usable if ip.description not in taken)]), None)
+
+
+def _is_of(ip: FloatingIP, prefix: str) -> bool:
+    return str(ip.description or "").startswith(prefix)
 
 
 def _port(connection: Connection, network_id: str, server_id: str) -> Port:

@@ -1,74 +1,133 @@
-"""The deployment's security group: made once, missing rules added, nothing else in it touched."""
+"""Security groups: one for every server (SSH, ping) and one per type, made of what the servers' firewalls come from.
+
+Rules that are missing are added, rules of ours that no longer hold are removed, and nobody else's group is touched.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from deploymachine import servertypes
+from deploymachine.cloud import describe
 from deploymachine.cloud.words import explained, status_of
 from deploymachine.settings import Settings
 
 if TYPE_CHECKING:
+    from openstack.compute.v2.server import Server as RawServer
     from openstack.connection import Connection
     from openstack.network.v2.security_group import SecurityGroup
 
+    Rule = dict[str, Any]
+
+COMMON = ""  # stands for a type: the group that every server is in
 ANYWHERE = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
+MARK = "deploymachine: "  # begins the description of every rule that we made
 
 
-def ensure(connection: Connection, settings: Settings) -> str:
-    """The id of the group, after making sure that it is there with its rules. Raises CloudError."""
-    with explained(f"The security group {name(settings)} can't be made"):
-        group = find(connection, settings) or connection.network.create_security_group(
-            name=name(settings), description=f"deployment {settings.DEPLOYMENT}, kept by deploymachine"
-        )
-        present = {_identity(rule) for rule in group.security_group_rules or []}
-        for rule in wanted_rules(settings, group.id):
-            if _identity(rule) not in present:
-                _add(connection, group.id, rule)
-        return str(group.id)
+def keep(connection: Connection, settings: Settings, raws: Sequence[RawServer], kinds: Iterable[str]) -> GroupIds:
+    """Make the groups of the deployment what they should be, and have its servers `raws` in theirs.
+
+    kinds: the types that are about to be booted. Returns type -> ids of its servers' groups. Raises CloudError.
+    """
+    wanted_kinds = sorted({*kinds, *(raw.metadata.get(describe.TYPE, "") for raw in raws)} & set(servertypes.names()))
+    with explained(f"The security groups of {settings.DEPLOYMENT} can't be kept"):
+        there = find(connection, settings)
+        for kind in (COMMON, *wanted_kinds):
+            if kind not in there:
+                there[kind] = _make(connection, settings, kind)
+        ids = {kind: str(there[kind].id) for kind in (COMMON, *wanted_kinds)}
+        wanted = {kind: wanted_rules(settings, kind, ids) for kind in ids}
+        for kind, rules in wanted.items():
+            _add_missing(connection, there[kind], rules)
+        carried = {kind: (ids[COMMON], ids[kind]) for kind in wanted_kinds}
+        # Before anything is closed: a server that is not in its type's group yet lives on what the common one lets in.
+        _join(connection, settings, raws, carried)
+        for kind, rules in wanted.items():
+            _remove_stale(connection, there[kind], rules)
+    return carried
 
 
-def find(connection: Connection, settings: Settings) -> SecurityGroup | None:
-    """The deployment's group in this project, the oldest if there are several; None when it is not there."""
+GroupIds = Mapping[str, tuple[str, ...]]
+
+
+def find(connection: Connection, settings: Settings) -> dict[str, SecurityGroup]:
+    """The deployment's groups in this project by type, the oldest where there are several of one."""
     mine = connection.current_project_id  # an administrator is shown those of every project
-    found = [g for g in connection.network.security_groups(name=name(settings)) if mine in (None, g.project_id)]
-    return min(found, key=lambda group: str(group.created_at)) if found else None
+    every = [g for g in connection.network.security_groups() if mine in (None, g.project_id)]
+    found: dict[str, SecurityGroup] = {}
+    for group in sorted(every, key=lambda one: str(one.created_at), reverse=True):
+        if str(group.description or "").startswith(_description(settings)):
+            kind = str(group.name).removeprefix(name(settings)).removeprefix("-")
+            found[kind] = group
+    return found
 
 
-def remove(connection: Connection, settings: Settings) -> None:
-    """Delete the group unless a server still uses it. Raises CloudError."""
-    with explained(f"The security group {name(settings)} can't be deleted"):
-        group = find(connection, settings)
-        try:
-            if group is not None:
+def remove(connection: Connection, settings: Settings, keep_kinds: Iterable[str] = ()) -> None:
+    """Delete the groups that no server of the deployment needs any more. Raises CloudError.
+
+    keep_kinds: the types of which servers are left; where there are none, the common group goes, too.
+    """
+    kept = {*keep_kinds}
+    with explained(f"The security groups of {settings.DEPLOYMENT} can't be deleted"):
+        for kind, group in find(connection, settings).items():
+            if kind in kept or (kind == COMMON and kept):
+                continue
+            try:
                 connection.network.delete_security_group(group.id)
-        except Exception as error:
-            if status_of(error) != 409:  # in use: a server was booted meanwhile
-                raise
+            except Exception as error:
+                if status_of(error) != 409:  # in use: a server was booted meanwhile
+                    raise
 
 
-def name(settings: Settings) -> str:
-    """What the group is called."""
-    return f"deploymachine-{settings.DEPLOYMENT}"
+def name(settings: Settings, kind: str = COMMON) -> str:
+    """What the group of a type is called; COMMON: the one that every server is in."""
+    return f"deploymachine-{settings.DEPLOYMENT}" + (f"-{kind}" if kind else "")
 
 
-def wanted_rules(settings: Settings, group_id: str) -> list[dict[str, Any]]:
-    """SSH, HTTP and HTTPS from anywhere, ping, and everything between the deployment's own servers."""
-    rules: list[dict[str, Any]] = []
-    for ethertype in ANYWHERE:
-        rules += [_rule(ethertype, "tcp", port) for port in (22, settings.SSH_PORT, 80, 443)]
-        rules.append(_rule(ethertype, "icmp" if ethertype == "IPv4" else "ipv6-icmp"))
-        rules.append({**_rule(ethertype), "remote_group_id": group_id})
-    return rules
+def wanted_rules(settings: Settings, kind: str, ids: Mapping[str, str]) -> list[Rule]:
+    """What the group of a type has to let in; ids: type -> group, for every type that has servers."""
+    if kind == COMMON:
+        return [rule for ethertype in ANYWHERE for rule in _everybodys(settings, ethertype)]
+    return [
+        rule
+        for opening in servertypes.openings(kind, settings)
+        for sender in _senders(opening, settings, ids)
+        for rule in [{**_rule(sender["ethertype"], opening.comment, "tcp", opening.port), **sender}]
+    ]
 
 
-def _rule(ethertype: str, protocol: str | None = None, port: int | None = None) -> dict[str, Any]:
-    rule: dict[str, Any] = {"direction": "ingress", "ethertype": ethertype}
-    if protocol is not None:
-        rule["protocol"] = protocol
-    if port is not None:
-        rule.update(port_range_min=port, port_range_max=port)
-    return rule
+def _everybodys(settings: Settings, ethertype: str) -> list[Rule]:
+    ports = ((22, "SSH until provisioned"), (settings.SSH_PORT, "SSH"))
+    ping = _rule(ethertype, "ping", "icmp" if ethertype == "IPv4" else "ipv6-icmp")
+    return [*(_rule(ethertype, comment, "tcp", port) for port, comment in ports), ping]
+
+
+def _senders(opening: servertypes.Opening, settings: Settings, ids: Mapping[str, str]) -> list[Rule]:
+    """Who may connect, as the part of a rule that says so."""
+    if opening.peers is None:
+        return [{"ethertype": ethertype} for ethertype in ANYWHERE]
+    serving = [kind for kind in ids if kind != COMMON and opening.peers in servertypes.parts(kind)]
+    fixed = [
+        one.ip
+        for kind, servers in settings.SERVERS.items()
+        if opening.peers in servertypes.parts(kind)
+        for one in servers
+    ]
+    return [
+        *({"ethertype": ethertype, "remote_group_id": ids[kind]} for kind in serving for ethertype in ANYWHERE),
+        *({"ethertype": f"IPv{ip.version}", "remote_ip_prefix": f"{ip}/{ip.max_prefixlen}"} for ip in fixed),
+    ]
+
+
+def _rule(ethertype: str, comment: str, protocol: str, port: int | None = None) -> Rule:
+    rule = {
+        "direction": "ingress",
+        "ethertype": ethertype,
+        "protocol": protocol,
+        "description": f"{MARK}{comment}"[:255],
+    }
+    return rule if port is None else {**rule, "port_range_min": port, "port_range_max": port}
 
 
 def _identity(rule: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -82,9 +141,55 @@ def _identity(rule: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _add(connection: Connection, group_id: str, rule: dict[str, Any]) -> None:
-    try:
-        connection.network.create_security_group_rule(security_group_id=group_id, **rule)
-    except Exception as error:
-        if status_of(error) != 409:  # exists already: another run was quicker
-            raise
+def _description(settings: Settings) -> str:
+    return f"deployment {settings.DEPLOYMENT}, "
+
+
+def _make(connection: Connection, settings: Settings, kind: str) -> SecurityGroup:
+    description = f"{_description(settings)}{kind + ', ' if kind else ''}kept by deploymachine"
+    return connection.network.create_security_group(name=name(settings, kind), description=description)
+
+
+def _add_missing(connection: Connection, group: SecurityGroup, wanted: Iterable[Rule]) -> None:
+    present = {_identity(rule) for rule in group.security_group_rules or []}
+    for rule in wanted:
+        if _identity(rule) not in present:
+            present.add(_identity(rule))
+            try:
+                connection.network.create_security_group_rule(security_group_id=group.id, **rule)
+            except Exception as error:
+                if status_of(error) != 409 or "uota" in str(error):  # exists already: another run was quicker
+                    raise
+
+
+def _remove_stale(connection: Connection, group: SecurityGroup, wanted: Iterable[Rule]) -> None:
+    holds = {_identity(rule) for rule in wanted}
+    earlier = {_identity(rule) for rule in _earlier_rules(str(group.id))}
+    for rule in group.security_group_rules or []:
+        ours = str(rule.get("description") or "").startswith(MARK) or _identity(rule) in earlier
+        if ours and rule.get("direction") == "ingress" and _identity(rule) not in holds:
+            connection.network.delete_security_group_rule(rule["id"])
+
+
+def _earlier_rules(group_id: str) -> list[Rule]:
+    """Those of the single group that deployments had once, which bear no mark: web for all, all among its servers."""
+    rules = [_rule(ethertype, "", "tcp", port) for ethertype in ANYWHERE for port in (80, 443)]
+    among = [{"direction": "ingress", "ethertype": one, "remote_group_id": group_id} for one in ANYWHERE]
+    return [*rules, *among]
+
+
+def _join(connection: Connection, settings: Settings, raws: Iterable[RawServer], carried: GroupIds) -> None:
+    for raw in raws:
+        kind = raw.metadata.get(describe.TYPE, "")
+        listed = {group.get("name") for group in raw.security_groups or []}
+        if raw.status == "BUILD" or kind not in carried or {name(settings), name(settings, kind)} <= listed:
+            continue
+        join(connection, str(raw.id), carried[kind])
+
+
+def join(connection: Connection, server_id: str, group_ids: Sequence[str]) -> None:
+    """Put every port of the server into the groups, too."""
+    for port in connection.network.ports(device_id=server_id):
+        has = list(port.security_group_ids or [])
+        if missing := [one for one in group_ids if one not in has]:
+            connection.network.update_port(port.id, security_groups=[*has, *missing])

@@ -1,13 +1,13 @@
-"""Names in, nothing left of those servers out: neither machine, nor address, nor pinned key."""
+"""Names in, nothing left of those servers out: neither machine, nor address, port, volume, nor pinned key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from deploymachine.cloud import floating
-from deploymachine.cloud.boot import FAILED, Progress
+from deploymachine.cloud import owned
 from deploymachine.cloud.each import Clock, on_each, raise_failures
+from deploymachine.cloud.progress import FAILED, Progress
 from deploymachine.cloud.words import explained, passing, status_of
 from deploymachine.errors import CloudError
 from deploymachine.hostkeys import HostKeys
@@ -21,14 +21,17 @@ DELETING, GONE = "DELETING", "GONE"
 POLL = 0.7  # seconds
 
 
-def kill(settings: Settings, connection: Connection, raws: Sequence[RawServer], progress: Progress) -> None:
-    """Delete the servers (several may share a name) and what they owned; waits until they are gone.
+def kill(
+    settings: Settings, connection: Connection, names: Sequence[str], raws: Sequence[RawServer], progress: Progress
+) -> None:
+    """Delete the servers (several may share a name, of some there may be nothing but leftovers) and what they owned.
 
-    Raises CloudError that tells each failure. Interrupted anywhere and repeated it ends the same.
+    Waits until they are gone. Raises CloudError that tells each failure. Interrupted anywhere and repeated it ends the
+    same: what belonged to a server bears its name, and is found again when the server itself is gone.
     """
-    by_name: dict[str, list[RawServer]] = {}
+    by_name: dict[str, list[RawServer]] = {name: [] for name in names}
     for raw in raws:
-        by_name.setdefault(raw.name, []).append(raw)
+        by_name[raw.name].append(raw)
 
     def remove(name: str, clock: Clock) -> None:
         try:
@@ -43,15 +46,20 @@ def kill(settings: Settings, connection: Connection, raws: Sequence[RawServer], 
     raise_failures("could not be deleted", len(by_name), outcomes.errors)
 
 
-def _remove(settings: Settings, connection: Connection, name: str, raws: Iterable[RawServer], clock: Clock) -> None:
-    clock.check()
-    # The address goes first: once the server is gone nobody would look for it again.
-    floating.release(connection, floating.owner_mark(settings.DEPLOYMENT, name))
+def delete_and_wait(connection: Connection, raws: Iterable[RawServer], clock: Clock) -> None:
+    """Delete servers and wait until the cloud knows them no more. Raises CloudError."""
+    raws = list(raws)
     for raw in raws:
-        with explained(f"{name} can't be deleted", raw.id):
+        with explained(f"{raw.name} can't be deleted", raw.id):
             connection.compute.delete_server(raw.id)
     for raw in raws:
         _until_gone(connection, raw, clock)
+
+
+def _remove(settings: Settings, connection: Connection, name: str, raws: Iterable[RawServer], clock: Clock) -> None:
+    clock.check()
+    delete_and_wait(connection, raws, clock)
+    owned.release(connection, settings, name, clock)
     HostKeys(settings).unpin(name)
 
 

@@ -6,9 +6,10 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deploymachine.cloud.lookup import suggestion
+from deploymachine.cloud.patience import make_patient
 from deploymachine.cloud.words import HINT_TLS, HINT_UNREACHABLE, explained, hint, status_of, words
 from deploymachine.errors import CloudError
 from deploymachine.settings import Settings
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 LOGIN_TIMEOUT = 15.0  # seconds for one answer of Keystone: an address that swallows packets is named soon
 CALL_TIMEOUT = 90.0  # seconds for one answer of any other service
-PATIENCE: dict[str, Any] = {
-    "status_code_retries": 4,
-    "retriable_status_codes": [413, 429],
-}  # "too many requests" did nothing yet
 DEVCLOUD = "devcloud"  # what `deploymachine init --devcloud` names the cloud of this machine
 NO_KEYSTONE = "What answers at auth_url is no Keystone"
 HINT_URL = "auth_url in clouds.yaml (or OS_AUTH_URL) is Keystone's address and mostly ends in /v3"
@@ -44,6 +41,7 @@ def log_in(settings: Settings) -> Connection:
     warnings.filterwarnings("ignore", module=r"openstack\.")
     connection = Connection(config=_region(settings))
     _authenticate(connection)
+    make_patient(connection)  # only now: a wrong address is told at once
     return connection
 
 
@@ -73,7 +71,7 @@ def _region(settings: Settings) -> CloudRegion:
     where = config.config_filename or f"no clouds.yaml in {settings.directory} or ~/.config/openstack"
     _check_chosen(name, known, where)
     with explained("The cloud's configuration can't be used", where):
-        return config.get_one(cloud=name, **PATIENCE)
+        return config.get_one(cloud=name)
 
 
 def _check_chosen(name: str | None, known: list[str], where: str) -> None:

@@ -1,11 +1,12 @@
-"""Names from settings.py in, ids of images, flavors and networks out; an unknown name is told with near matches."""
+"""Names from settings.py in, images, flavors, networks and zones out; an unknown name is told with near matches."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from deploymachine.cloud import choose
 from deploymachine.cloud.words import explained
 from deploymachine.errors import CloudError
 
@@ -17,33 +18,68 @@ if TYPE_CHECKING:
 
 Named = TypeVar("Named", bound=Any)  # a Resource of the SDK: has id and name
 SHOWN = 12  # how many of the names there are a message lists
+HINT_IMAGE = (
+    "OPENSTACK_IMAGE in settings.py names it (or --image): a name, an id, a pattern such as 'debian-12*', or properties"
+    "; `openstack-compute image-list` lists them"
+)
+HINT_FLAVOR = "OPENSTACK_SERVERS in settings.py names it (or --flavor); `openstack-compute flavor-list` lists them"
 
 
-def image(connection: Connection, wanted: str) -> Image:
-    """The newest active image of that name, or the one of that id. Raises CloudError."""
+def image(connection: Connection, wanted: str | Mapping[str, str]) -> Image:
+    """The newest active image of that name, else the one of that id, else the newest that fits. Raises CloudError.
+
+    wanted: a name, an id, a pattern ("debian-12*"), or properties (a dict, or "os_distro=debian,os_version=13").
+    """
     with explained("The images can't be listed"):
-        if named := _active_images(connection, name=wanted):
+        if isinstance(wanted, str) and (named := _active_images(connection, name=wanted)):
             return max(named, key=lambda found: str(found.created_at))
         every = _active_images(connection)
-    return _one(
-        every, wanted, "image", "OPENSTACK_IMAGE in settings.py names it; `openstack-compute image-list` lists them"
-    )
+    if isinstance(wanted, str) and "=" in wanted:
+        wanted = choose.image_properties(wanted)
+    if isinstance(wanted, str) and not choose.is_pattern(wanted):
+        return _one(every, wanted, "image", HINT_IMAGE)
+    found = choose.newest_image(every, wanted)
+    if found is None:
+        raise CloudError(f"No image fits {_written(wanted)}", why=_there_are(_names(every)), hint=HINT_IMAGE)
+    return found
 
 
 def flavors(connection: Connection, wanted: Iterable[str]) -> dict[str, Flavor]:
-    """Flavor name or id -> flavor, for each of `wanted`. Raises CloudError."""
+    """Flavor name, id or expression -> flavor, for each of `wanted`. Raises CloudError, UsageError."""
     with explained("The flavors can't be listed"):
         every = list(connection.compute.flavors())
-    hint = "OPENSTACK_SERVERS in settings.py names it (or --flavor); `openstack-compute flavor-list` lists them"
-    return {name: _one(every, name, "flavor", hint) for name in wanted}
+    return {one: _flavor(every, one) for one in wanted}
+
+
+def _flavor(every: list[Flavor], wanted: str) -> Flavor:
+    if not choose.is_expression(wanted) or any(wanted in (one.id, one.name) for one in every):
+        return _one(every, wanted, "flavor", HINT_FLAVOR)
+    found = choose.least_flavor((one for one in every if not one.is_disabled), wanted)
+    if found is None:
+        most = max(every, key=lambda one: choose.amount(one, "ram"), default=None)
+        parts = ((choose.amount(most, "ram"), "MB"), (choose.amount(most, "vcpus"), "vcpus"))
+        sizes = ", ".join(f"{number} {unit}" for number, unit in (*parts, (choose.amount(most, "disk"), "GB disk")))
+        why = f"the one with most memory is {most.name}: {sizes}" if most is not None else "the cloud has none"
+        raise CloudError(f"No flavor fits {wanted!r}", why=why, hint=HINT_FLAVOR)
+    return found
 
 
 def network(connection: Connection, wanted: str | None) -> Network:
     """The network of that name or id; with None the only one servers can be put on. Raises CloudError."""
+    return networks(connection, [() if wanted is None else (wanted,)])[0][0]
+
+
+def networks(connection: Connection, wanted: Sequence[Sequence[str]]) -> list[tuple[Network, ...]]:
+    """For each of `wanted`, the networks of these names or ids; of none, the only one there is. Raises CloudError."""
     with explained("The networks can't be listed"):
         every = list(connection.network.networks())
-    if wanted is not None:
-        return _one(every, wanted, "network", "OPENSTACK_NETWORK in settings.py names it")
+    hint = "OPENSTACK_NETWORK in settings.py names it (or --network)"
+    return [
+        tuple(_one(every, name, "network", hint) for name in names) if names else (_only(every),) for names in wanted
+    ]
+
+
+def _only(every: Iterable[Network]) -> Network:
     usable = [found for found in every if not found.is_router_external and found.subnet_ids]
     if len(usable) != 1:
         raise CloudError(
@@ -86,11 +122,16 @@ def _one(every: list[Named], wanted: str, kind: str, hint: str) -> Named:
             f"There are {len(found)} {kind}s named {wanted!r}", why=f"their ids: {ids}", hint="name the id instead"
         )
     names = _names(every)
-    raise CloudError(
-        f"There is no {kind} {wanted!r}{suggestion(wanted, names)}",
-        why=f"the cloud has: {', '.join(names[:SHOWN]) or 'none'}{', ...' if len(names) > SHOWN else ''}",
-        hint=hint,
-    )
+    what = f"There is no {kind} {wanted!r}{suggestion(wanted, names)}"
+    raise CloudError(what, why=_there_are(names), hint=hint)
+
+
+def _there_are(names: list[str]) -> str:
+    return f"the cloud has: {', '.join(names[:SHOWN]) or 'none'}{', ...' if len(names) > SHOWN else ''}"
+
+
+def _written(wanted: str | Mapping[str, str]) -> str:
+    return repr(wanted) if isinstance(wanted, str) else ", ".join(f"{key}={value}" for key, value in wanted.items())
 
 
 def _names(every: Iterable[Any]) -> list[str]:

@@ -17,6 +17,9 @@ HINTS_BY_STATUS = {
 }
 HINT_SERVER_TROUBLE = "the trouble is on the cloud's side: run the same command again later, nothing is done twice"
 HINT_QUOTA = "`openstack quota show` says what the project may use: delete what is not needed, or ask for more"
+HINT_NAME_TAKEN = (
+    "this cloud allows a name only once, and another server has it: it is left alone, so name yours differently"
+)
 HINT_UNREACHABLE = "check auth_url, the network and any VPN; `curl -i AUTH_URL` should answer"
 HINT_TLS = "name the cloud's certificate authority as `cacert: FILE` in clouds.yaml (or OS_CACERT)"
 HINT_CONFIGURATION = "compare the cloud's entry with the clouds.yaml (or openrc) that your provider offers for download"
@@ -56,6 +59,8 @@ def hint(error: BaseException) -> str | None:
         return HINT_CONFIGURATION
     if re.search(r"[Qq]uota exceeded|Maximum number of", words(error)):
         return HINT_QUOTA
+    if status == 409 and re.search(r"[Ii]nstance .* already exists", words(error)):
+        return HINT_NAME_TAKEN
     if status is not None:
         return HINT_SERVER_TROUBLE if status >= 500 else HINTS_BY_STATUS.get(status)
     return HINT_UNREACHABLE if "Connect" in name or "Discovery" in name else None

@@ -4,14 +4,16 @@ A module here is a server type. It may define
     PARTS       the types a combined type is made of (its own name where there are none)
     LETS_IN     the types whose servers must be cooked before one of this type can work, since they let it in
     attributes(server, deployment) -> {dotted name: value}
-    firewall(server, deployment) -> open_to(...) + open_to_anyone(...)
+    openings(settings) -> [open_to(type, ...), open_to_anyone(...)]
+
+Openings say who may connect to what in terms of types, not of servers. The servers' own firewalls are made from them,
+with addresses, and so are the cloud's security groups, with the groups of those types.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from deploymachine.inventory import Inventory, Server
     from deploymachine.secrets import Secrets
     from deploymachine.settings import Settings
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One TCP port that others may connect to: everybody, or the servers that do the work of the type `peers`."""
+
+    port: int
+    peers: str | None
+    comment: str
 
 
 @dataclass(frozen=True)
@@ -53,21 +64,38 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     found: dict[str, Any] = _module("_base").attributes(server, deployment)
     for part in parts(server.type):
         found.update(_module(part).attributes(server, deployment))
-    found["base.firewall_rules"] = [
-        r for part in parts(server.type) for r in _module(part).firewall(server, deployment)
-    ]
+    found["base.firewall_rules"] = firewall_rules(server, deployment)
     return found
 
 
-def open_to_anyone(port: int, comment: str) -> list[dict[str, Any]]:
-    """The firewall rule that lets everybody in at one TCP port."""
-    return [{"port": port, "protocol": "tcp", "sources": [], "comment": comment}]
+def firewall_rules(server: Server, deployment: Deployment) -> list[dict[str, Any]]:
+    """The openings of `server` as its own firewall wants them: with the addresses of the peers there are."""
+    rules = (_firewall_rule(one, deployment.inventory) for one in openings(server.type, deployment.settings))
+    return [rule for rule in rules if rule is not None]
 
 
-def open_to(peers: Iterable[Server], port: int, comment: str) -> list[dict[str, Any]]:
-    """The firewall rule that lets only `peers` in at one TCP port; no rule at all where there is no peer."""
-    sources = sorted({peer.private_ip for peer in peers})
-    return [{"port": port, "protocol": "tcp", "sources": sources, "comment": comment}] if sources else []
+def openings(kind: str, settings: Settings) -> list[Opening]:
+    """What servers of type `kind` are open to, SSH and ping aside."""
+    return [one for part in parts(kind) for one in _module(part).openings(settings)]
+
+
+def open_to_anyone(port: int, comment: str) -> Opening:
+    """Lets everybody in at one TCP port."""
+    return Opening(port, None, comment)
+
+
+def open_to(kind: str, port: int, comment: str) -> Opening:
+    """Lets only the servers in at one TCP port that do the work of `kind`."""
+    return Opening(port, kind, comment)
+
+
+def _firewall_rule(opening: Opening, inventory: Inventory) -> dict[str, Any] | None:
+    """The rule with addresses; None where nobody is there to let in."""
+    peers = inventory.serving(opening.peers) if opening.peers is not None else ()
+    sources = sorted({peer.private_ip for peer in peers if peer.private_ip})
+    if opening.peers is not None and not sources:
+        return None
+    return {"port": opening.port, "protocol": "tcp", "sources": sources, "comment": opening.comment}
 
 
 def _module(kind: str) -> ModuleType:

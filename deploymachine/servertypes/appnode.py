@@ -8,8 +8,8 @@ from urllib.parse import quote
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
 from deploymachine.secrets import Secret
-from deploymachine.servertypes import Deployment, open_to
-from deploymachine.settings import Site
+from deploymachine.servertypes import Deployment, Opening, open_to
+from deploymachine.settings import Settings, Site
 
 LETS_IN = ("dbserver",)
 
@@ -18,11 +18,8 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     return {"django.sites": [site_attributes(name, server, deployment) for name in deployment.settings.SITES]}
 
 
-def firewall(server: Server, deployment: Deployment) -> list[dict[str, Any]]:
-    balancers = deployment.inventory.serving("loadbalancer")
-    return [
-        r for name, site in deployment.settings.SITES.items() for r in open_to(balancers, site.port, f"site {name}")
-    ]
+def openings(settings: Settings) -> list[Opening]:
+    return [open_to("loadbalancer", site.port, f"site {name}") for name, site in settings.SITES.items()]
 
 
 def site_attributes(name: str, server: Server, deployment: Deployment) -> dict[str, Any]:

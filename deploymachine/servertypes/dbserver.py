@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from deploymachine.inventory import Server
-from deploymachine.servertypes import Deployment, open_to
+from deploymachine.servertypes import Deployment, Opening, open_to
+from deploymachine.settings import Settings
 
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
@@ -20,8 +21,8 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def firewall(server: Server, deployment: Deployment) -> list[dict[str, Any]]:
-    return open_to(deployment.inventory.serving("appnode"), 5432, "PostgreSQL for the appnodes")
+def openings(settings: Settings) -> list[Opening]:
+    return [open_to("appnode", 5432, "PostgreSQL for the appnodes")]
 
 
 def _clients(deployment: Deployment) -> list[dict[str, str]]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from deploymachine import certificates
 from deploymachine.inventory import Server
-from deploymachine.servertypes import Deployment, open_to_anyone
+from deploymachine.servertypes import Deployment, Opening, open_to_anyone
+from deploymachine.settings import Settings
 
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
@@ -16,8 +17,8 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def firewall(server: Server, deployment: Deployment) -> list[dict[str, Any]]:
-    return open_to_anyone(80, "http: redirects to https") + open_to_anyone(443, "https")
+def openings(settings: Settings) -> list[Opening]:
+    return [open_to_anyone(80, "http: redirects to https"), open_to_anyone(443, "https")]
 
 
 def _site(name: str, deployment: Deployment) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from deploymachine import servertypes
 from deploymachine.errors import SettingsError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.settings_file import execute, settings_path
-from deploymachine.tasks import _deployment, cookbooks, devcloud, openstack, servers
+from deploymachine.tasks import _deployment, cookbooks, devcloud, openstack, openstack_change, servers, ssh_config
 from deploymachine.tasks._deployment import deployment
+from deploymachine.tasks._names import know_tasks
 from deploymachine.tasks._selection import Choose, select, selected
 from deploymachine.tasks._task import task
 from deploymachine.tasks._unknown import tell_unknown_words
@@ -37,6 +38,7 @@ def namespace(fabfile: str | Path) -> Collection:
         found.tasks[one.name] = one
     for module in _contrib():
         found.add_collection(Collection.from_module(module, auto_dash_names=False))
+    know_tasks(list(found.task_names))
     tell_unknown_words(list(found.task_names))
     return found
 
@@ -50,7 +52,7 @@ def _contrib() -> list[ModuleType]:
 
 def _all_tasks(directory: Path) -> list[Task[Any]]:
     return [
-        *(one for module in (openstack, servers, devcloud) for one in _tasks(module)),
+        *(one for module in (openstack, openstack_change, servers, ssh_config, devcloud) for one in _tasks(module)),
         _selecting("everything", lambda inventory: inventory.servers, "Select every server."),
         _selecting(
             "root",
@@ -99,9 +101,9 @@ def _names_in_settings(directory: Path) -> list[str]:
     """Read without checking anything: `fab --list` works with settings that don't."""
     try:
         named = execute(settings_path(directory))
-        booted = [name for kind in named.get("OPENSTACK_SERVERS", {}).values() for name, _ in kind]
-        return booted + [server["name"] for kind in named.get("SERVERS", {}).values() for server in kind]
-    except (SettingsError, AttributeError, KeyError, TypeError, ValueError):
+        kinds = [*named.get("OPENSTACK_SERVERS", {}).values(), *named.get("SERVERS", {}).values()]
+        return [one["name"] if isinstance(one, dict) else one[0] for kind in kinds for one in kind]
+    except (SettingsError, AttributeError, LookupError, TypeError, ValueError):
         return []
 
 

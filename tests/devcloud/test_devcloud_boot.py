@@ -71,7 +71,7 @@ def ssh(settings: Settings, server: Server, *command: str) -> subprocess.Complet
 def test_the_servers_are_up_as_described(booted, cloud):
     servers, seen = booted
     for name in NAMES:
-        assert [phase for who, phase in seen if who == name] == ["BUILD", "ACTIVE", "SSH"]
+        assert [phase for who, phase in seen if who == name] == ["BUILD", "ACTIVE", "cloud-init", "SSH"]
     described = [(s.name, s.type, s.state, s.flavor, s.image) for s in servers]
     assert described == [(name, name[:-1], "ACTIVE", "m1.small", "debian-13") for name in NAMES]
     assert list(cloud.servers()) == servers

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from deploymachine import servertypes
-from deploymachine.cloud import boot, connect, kill
+from deploymachine.cloud import connect, create, kill, patience, volumes, watch
 from tests.unit.cloud.fake_openstack import FakeOpenStack, greeting_server, make_settings
 
 
@@ -16,8 +16,11 @@ def _alone(monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     monkeypatch.setattr("openstack.config.loader.CONFIG_FILES", [str(tmp_path / "home" / "clouds.yaml")])
     monkeypatch.setattr("openstack.config.loader.SECURE_FILES", [])
-    monkeypatch.setattr(boot, "POLLS", (0.01,))
-    monkeypatch.setattr(boot, "LAST_POLL", 0.01)
+    monkeypatch.setattr(watch, "POLLS", (0.01,))
+    monkeypatch.setattr(watch, "LAST_POLL", 0.01)
+    monkeypatch.setattr(create, "ASK_AGAIN_AFTER", (0.01, 0.01))
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(volumes, "POLL", 0.01)
     monkeypatch.setattr(kill, "POLL", 0.01)
     monkeypatch.setattr(servertypes, "names", lambda: ("appnode", "dbserver", "loadbalancer"))
 

@@ -5,14 +5,17 @@ import re
 import socket
 import threading
 import uuid
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
 from deploymachine.settings import Settings
+from tests.unit.cloud.fake_extras import Extras, fixed
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUZ2bWwPMhlXzUTJ2i/a4dsQJUyNnBdYbvM2sAPMxkz admin"
+OPEN = (["compute", "v2.1"], ["image"], ["volume", "v3"])  # what they are they tell everybody
 NOW = "2026-01-01T00:00:00Z"
 PROJECT = "f4aff2b2460148298202fdc894760c58"
 FLAVORS = {"m1.small": (2048, 1), "m1.medium": (4096, 2), "m1.large": (8192, 4)}
@@ -35,6 +38,12 @@ class FakeOpenStack:
         self.images = [image("debian-13"), image("debian-12"), image("ubuntu-24.04"), image("broken", status="queued")]
         self.networks = [network("private"), network("public", external=True)]
         self.flavors = {name: str(uuid.uuid4()) for name in FLAVORS}
+        self.server_groups, self.volumes = {}, {}
+        self.zones = [("nova", True)]
+        self.limits, self.volume_limits, self.floating_limit = {}, {}, None
+        self.new_volumes_are = "available"
+        self.actions = []  # (server name, action)
+        self.beyond_repair = set()  # names of servers that no reboot brings out of ERROR
         self.lock = threading.RLock()
 
     def __enter__(self):
@@ -78,13 +87,37 @@ class FakeOpenStack:
             "image": {"id": self.images[0]["id"], "links": []},
             "flavor_name": "m1.small",
             "OS-EXT-STS:task_state": None,
-            "created": NOW,
+            "created": self.now(),
             "_looks": 0,
             "_address": address or f"127.77.0.{number}",
             **more,
         }
+        server["_ports"] = [self.port(server["id"], self.networks[0]["id"], server.pop("groups", []))]
         self.servers[server["id"]] = server
         return server
+
+    def port(self, server_id, network_id, groups):
+        return {
+            "id": f"port-{server_id}",
+            "device_id": server_id,
+            "network_id": network_id,
+            "security_groups": list(groups),
+        }
+
+    def now(self, seconds_ago=0):
+        when = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
+        return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def add_group(self, name, description):
+        group = {"id": str(uuid.uuid4()), "project_id": PROJECT, "created_at": NOW, "name": name}
+        self.groups[group["id"]] = {**group, "description": description, "security_group_rules": []}
+        return self.groups[group["id"]]
+
+    def add_rule(self, group_id, **rule):
+        empty = dict.fromkeys(("protocol", "port_range_min", "port_range_max", "remote_group_id", "remote_ip_prefix"))
+        rule = {**empty, "id": str(uuid.uuid4()), "security_group_id": group_id, **rule}
+        self.rules[rule["id"]] = rule
+        return rule
 
 
 def image(name, created=NOW, status="active"):
@@ -96,11 +129,7 @@ def network(name, external=False):
     return {**found, "admin_state_up": True, "shared": False, "project_id": PROJECT, "status": "ACTIVE"}
 
 
-def fixed(address):
-    return {"version": 4, "addr": address, "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": "fa:16:3e:00:00:01"}
-
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(Extras, BaseHTTPRequestHandler):
     cloud: FakeOpenStack
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -144,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
         parts = path.strip("/").split("/")
         if parts[0] == "v3":
             return self.keystone(parts, body)
-        if self.headers.get("X-Auth-Token") != "token" and parts != ["compute", "v2.1"] and parts != ["image"]:
+        if self.headers.get("X-Auth-Token") != "token" and parts not in OPEN:
             return 401, {"error": {"code": 401, "message": "The request you have made requires authentication."}}, {}
         where = "_".join(part for part in parts[:3] if len(part) < 30).replace(".", "_").replace("-", "_")
         found = getattr(self, f"{self.command.lower()}_{where}", None)
@@ -204,10 +233,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def post_compute_v2_1_servers(self, rest, _, body):
         if rest:
-            return 200, {"output": "booting\nlogin:"}
-        asked = body["server"]
+            return self.do_with_server(rest, body)
+        asked = body["server"] | {key: value for key, value in body.items() if key != "server"}
         known = {i: name for name, i in self.cloud.flavors.items()}
-        server = self.cloud.add_server(asked["name"], asked["metadata"], status="BUILD", asked=asked)
+        groups = [group["name"] for group in asked.get("security_groups", [])]
+        server = self.cloud.add_server(asked["name"], asked["metadata"], status="BUILD", asked=asked, groups=groups)
         server["flavor_name"] = known[asked["flavorRef"]]
         return 202, {"server": {"id": server["id"], "links": [], "adminPass": "x"}}
 
@@ -246,8 +276,12 @@ class Handler(BaseHTTPRequestHandler):
         ]
         entries = [{"version": 4, "addr": ip, "OS-EXT-IPS:type": "floating"} for ip in floating]
         addresses = {net: [*listed, *entries] for net, listed in server["addresses"].items()}
-        hidden = ("_looks", "_address", "asked", "flavor_name")
-        return {**{k: v for k, v in server.items() if k not in hidden}, "flavor": flavor, "addresses": addresses}
+        told = {key: value for key, value in server.items() if key[0] != "_" and key not in ("asked", "flavor_name")}
+        ids = [one for port in server["_ports"] for one in port["security_groups"]]
+        groups = [{"name": self.cloud.groups[one]["name"]} for one in ids if one in self.cloud.groups]
+        if server["status"] != "BUILD":
+            told["security_groups"] = groups
+        return {**told, "flavor": flavor, "addresses": addresses if server["_ports"] else {}}
 
     # image
 
@@ -269,14 +303,8 @@ class Handler(BaseHTTPRequestHandler):
             "networks": [n for n in self.cloud.networks if wanted is None or str(n["router:external"]) == wanted[0]]
         }
 
-    def get_network_v2_0_ports(self, _, query, __):
-        server = query["device_id"][0]
-        return 200, {
-            "ports": [{"id": f"port-{server}", "device_id": server, "network_id": self.cloud.networks[0]["id"]}]
-        }
-
     def get_network_v2_0_security_groups(self, _, query, __):
-        groups = [g for g in self.cloud.groups.values() if g["name"] == query["name"][0]]
+        groups = [g for g in self.cloud.groups.values() if query.get("name", [g["name"]]) == [g["name"]]]
         for group in groups:
             group["security_group_rules"] = [
                 r for r in self.cloud.rules.values() if r["security_group_id"] == group["id"]
@@ -284,19 +312,14 @@ class Handler(BaseHTTPRequestHandler):
         return 200, {"security_groups": groups}
 
     def post_network_v2_0_security_groups(self, _, __, body):
-        group = {"id": str(uuid.uuid4()), "project_id": PROJECT, "created_at": NOW, **body["security_group"]}
-        self.cloud.groups[group["id"]] = {**group, "security_group_rules": []}
-        return 201, {"security_group": self.cloud.groups[group["id"]]}
+        return 201, {"security_group": self.cloud.add_group(**body["security_group"])}
 
     def delete_network_v2_0_security_groups(self, rest, *_):
         self.cloud.groups.pop(rest[0])
         return 204, None
 
     def post_network_v2_0_security_group_rules(self, _, __, body):
-        empty = dict.fromkeys(("protocol", "port_range_min", "port_range_max", "remote_group_id", "remote_ip_prefix"))
-        rule = {**empty, "id": str(uuid.uuid4()), **body["security_group_rule"]}
-        self.cloud.rules[rule["id"]] = rule
-        return 201, {"security_group_rule": rule}
+        return 201, {"security_group_rule": self.cloud.add_rule(None, **body["security_group_rule"])}
 
     def get_network_v2_0_floatingips(self, _, query, __):
         wanted = query.get("description")

@@ -75,7 +75,8 @@ def refused(run):
 
 def test_boot_list_show_delete(site, openstack, ok):
     openstack.add_server("appnode1", {"deploymachine_deployment": "another"})
-    assert ok(site, "boot", "appnode1").splitlines() == ["appnode1: BUILD", "appnode1: ACTIVE", "appnode1: SSH"]
+    phases = ["BUILD", "ACTIVE", "cloud-init", "SSH"]
+    assert ok(site, "boot", "appnode1").splitlines() == [f"appnode1: {phase}" for phase in phases]
     [row] = json.loads(ok(site, "list", "-f", "json"))
     address = row.pop("Private IP")
     assert address.startswith("127.77.0.")
