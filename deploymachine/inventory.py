@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from deploymachine.errors import UsageError
@@ -44,10 +45,24 @@ class Server:
         """The address to log in at: the public one where there is one."""
         return self.public_ip or self.private_ip
 
+    def age(self) -> float | None:
+        """Seconds since it was booted; None where nobody tells."""
+        made = moment(self.created)
+        return None if made is None else (datetime.now(timezone.utc) - made).total_seconds()
+
     @property
     def where(self) -> str:
         """The server as messages name it."""
         return f"{self.name} ({self.address})" if self.address else self.name
+
+
+def moment(written: str) -> datetime | None:
+    """The time that a cloud wrote as "2026-01-31T12:00:00Z"; None where that can't be read."""
+    try:
+        found = datetime.fromisoformat(written.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
 
 
 def fixed(settings: Settings) -> list[Server]:

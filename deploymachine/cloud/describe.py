@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from deploymachine.inventory import Server
@@ -89,12 +88,3 @@ def addresses(by_network: Mapping[str, list[Mapping[str, Any]]], network: str | 
 def _is_inside(address: str) -> bool:
     parsed = ipaddress.ip_address(address)
     return parsed.is_private if parsed.version == 6 else any(parsed in net for net in INSIDE)
-
-
-def moment(written: str) -> datetime | None:
-    """The time the cloud wrote ("2026-01-31T12:00:00Z"), None where that can't be read."""
-    try:
-        found = datetime.fromisoformat(written.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)

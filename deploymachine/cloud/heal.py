@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from deploymachine.cloud import describe
 from deploymachine.cloud.watch import RUNNING, UNDER_WAY, fault, not_usable
 from deploymachine.cloud.words import explained
 from deploymachine.errors import CloudError
+from deploymachine.inventory import moment
 
 if TYPE_CHECKING:
     from openstack.compute.v2.server import Server as RawServer
@@ -148,7 +148,7 @@ def _ever_ran(raw: RawServer) -> bool:
 
 
 def _age(raw: RawServer, now: datetime) -> float:
-    made = describe.moment(str(raw.created_at or ""))
+    made = moment(str(raw.created_at or ""))
     return (now - made).total_seconds() if made is not None else 0.0
 
 

@@ -45,8 +45,22 @@ def inventory() -> Inventory:
     """The servers there are right now: the cloud's, where settings.py wants any, and those of SERVERS."""
     from deploymachine.inventory import Inventory, fixed
 
-    booted = cloud().servers() if settings().OPENSTACK_SERVERS else ()
+    booted = list(cloud().servers()) if settings().OPENSTACK_SERVERS else []
+    if booted:
+        cloud().pin_host_keys(booted)
     return Inventory([*booted, *fixed(settings())])
+
+
+def keep_groups() -> None:
+    """Have the cloud let in what settings.py says now, before the servers do."""
+    if settings().OPENSTACK_SERVERS:
+        cloud().keep_groups()
+
+
+def publish_host_keys() -> None:
+    """Have the cloud tell the host keys that provisioning made."""
+    if settings().OPENSTACK_SERVERS:
+        cloud().publish_host_keys()
 
 
 def deployment() -> Deployment:

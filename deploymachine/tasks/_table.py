@@ -1,8 +1,10 @@
-"""Rows in, an aligned table on standard output out."""
+"""Rows or values in, an aligned table or JSON on standard output out."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -17,3 +19,18 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*row)
     console = Console()
     console.print(table, width=None if console.is_terminal else 250)
+
+
+def print_json(value: Any) -> None:
+    """As JSON that people can read, too."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def written_age(seconds: float | None) -> str:
+    """An age in its largest unit: 40 s, 5 min, 3 h, 12 d; '' where it is not known."""
+    if seconds is None:
+        return ""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

@@ -1,24 +1,38 @@
-"""Tasks that boot, list and kill servers on OpenStack."""
+"""Tasks that boot and list servers on OpenStack."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
+from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
 from deploymachine.report import Report
 from deploymachine.tasks._deployment import cloud, inventory, settings
 from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._report import reported
+from deploymachine.tasks._table import print_json, print_table, written_age
 from deploymachine.tasks._task import task
+from deploymachine.tasks.ssh_config import keep_up
+
+if TYPE_CHECKING:
+    from deploymachine.cloud import Asked
+
+YES = "do not ask before a broken server is deleted and made anew"
 
 
-@task()
-def openstack_bootem(_: Context) -> None:
-    """Boot every server that settings.py names. Those that are there are kept."""
-    _boot(list(settings().server_names()))
+@task(help={"yes": YES})
+def openstack_bootem(_: Context, yes: bool = False) -> None:
+    """Boot every server that settings.py names. Those that run are kept, those that are broken are mended."""
+    names = list(settings().server_names())
+    if not names:
+        print("OPENSTACK_SERVERS in settings.py names no server: there is nothing to boot.")
+        return
+    _boot(names, yes=yes)
 
 
 @task(
@@ -26,57 +40,91 @@ def openstack_bootem(_: Context) -> None:
     help={
         "name": "the new server's name",
         "type": "its type; default: what settings.py says, else the name's letters (appnode2 is an appnode)",
-        "flavor": "its flavor; default: what settings.py says",
+        "flavor": "its flavor: a name, an id or 'ram >= 2048, vcpus >= 2'; default: what settings.py says",
+        "image": "its image: a name, an id, 'debian-13*' or os_distro=debian,os_version=13",
+        "volume": "boot from a volume of that many GB",
+        "network": "its network, or several: private,storage",
+        "zone": "its availability zone; default: the one where the fewest of its type are",
+        "count": "boot that many: `--count 3 appnode2` boots appnode2, appnode3 and appnode4",
+        "yes": YES,
     },
 )
-def openstack_boot(_: Context, name: str, type: str = "", flavor: str = "") -> None:
-    """Boot one more server: `fab openstack_boot appnode2`."""
-    _boot([name], type, flavor)
+def openstack_boot(
+    _: Context,
+    name: str,
+    type: str = "",
+    flavor: str = "",
+    image: str = "",
+    volume: int = 0,
+    network: str = "",
+    zone: str = "",
+    count: int = 1,
+    yes: bool = False,
+) -> None:
+    """Boot one more server: `fab openstack_boot appnode2`. One that is there is kept, or mended where it is broken."""
+    from deploymachine.cloud import Asked, counted
+
+    if volume < 0:
+        raise UsageError(f"--volume {volume} can't be done", why="it is a number of GB")
+    networks = tuple(word for word in network.split(",") if word)
+    asked = Asked(type or None, flavor or None, image or None, volume or None, networks, zone or None)
+    _boot(counted(name, count), asked, yes)
 
 
-@task()
-def openstack_list(_: Context) -> None:
-    """The deployment's servers: name, type, state, addresses, flavor, image."""
+@task(help={"json": "as JSON, with ids and times"})
+def openstack_list(_: Context, json: bool = False) -> None:
+    """The deployment's servers: name, type, state, addresses, flavor, image, age."""
     servers = inventory()
-    if not len(servers):
+    if json:
+        print_json([_told(server) for server in servers])
+    elif not len(servers):
         print(f"The deployment {settings().DEPLOYMENT} has no servers. `fab openstack_bootem` boots them.")
-        return
-    rows = [(s.name, s.type, s.state, s.private_ip, s.public_ip, s.flavor, s.image) for s in servers]
-    _print_table(("name", "type", "state", "private", "public", "flavor", "image"), rows)
+    else:
+        print_table(
+            ("name", "type", "state", "private", "public", "flavor", "image", "age"), [_row(s) for s in servers]
+        )
 
 
-@task(positional=["name"], help={"name": "the server's name", "yes": "do not ask"})
-def openstack_kill(_: Context, name: str, yes: bool = False) -> None:
-    """Delete one server and what it owned, after asking."""
-    server = cloud().servers().named(name)
-    if agreed(f"Delete {server.name} ({server.type}, {server.address}) and everything on it?", yes):
-        with reported() as shown:
-            cloud().delete([name], _phases(shown, [server]))
+def _row(server: Server) -> tuple[str, ...]:
+    known = (server.name, server.type, server.state, server.private_ip, server.public_ip, server.flavor, server.image)
+    return (*known, written_age(server.age()))
 
 
-def _boot(names: Sequence[str], kind: str = "", flavor: str = "") -> None:
+def _told(server: Server) -> dict[str, Any]:
+    told = dataclasses.asdict(server)
+    del told["host_key"]
+    return told | {"age": server.age()}
+
+
+def _boot(names: Sequence[str], asked: Asked | None = None, yes: bool = False) -> None:
     from deploymachine.cloud import boot_spec
 
-    specs = [boot_spec(settings(), name, kind or None, flavor or None) for name in names]
+    specs = [boot_spec(settings(), name, asked=asked) for name in names]
     here = cloud()
     try:
         with reported() as shown:
-            here.boot(specs, _phases(shown, [Server(spec.name, spec.type) for spec in specs]))
+            here.boot(specs, _phases(shown, [Server(spec.name, spec.type) for spec in specs]), _agree(yes))
     finally:
         for warning in here.warnings:
             print(f"warning: {warning}", file=sys.stderr)
+        keep_up()
+
+
+def _agree(yes: bool) -> Callable[[str], bool]:
+    """Asks where somebody can answer; elsewhere only --yes agrees, and what is not agreed to is told as an error."""
+    return lambda question: yes or (sys.stdin.isatty() and agreed(question, False))
 
 
 def _phases(shown: Report, servers: Sequence[Server]) -> Callable[[str, str], None]:
     """Turns the cloud's words on each server into rows of the report."""
-    from deploymachine.cloud import EXISTS, FAILED, GONE, SSH
+    from deploymachine.cloud import EXISTS, FAILED, SSH
 
-    shown.expect(servers)
     by_name = {server.name: server for server in servers}
-    ends = {EXISTS: "skipped", SSH: "ok", GONE: "ok", FAILED: "failed"}
+    ends = {EXISTS: "skipped", SSH: "ok", FAILED: "failed"}
 
     def progress(name: str, phase: str) -> None:
-        if phase in {SSH, GONE}:
+        shown.expect(servers)  # only now: before, there may be questions to answer
+        if phase == SSH:
             shown.event(by_name[name], {"event": "step-done", "step": phase, "state": "changed"})
         if phase in ends:
             shown.end(by_name[name], ends[phase], phase)
@@ -84,13 +132,3 @@ def _phases(shown: Report, servers: Sequence[Server]) -> Callable[[str, str], No
             shown.phase(by_name[name], phase)
 
     return progress
-
-
-def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*titles, box=None, pad_edge=False, header_style="dim")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from deploymachine.tasks._deployment import deployment, settings
+from deploymachine.errors import DeployMachineError
+from deploymachine.tasks._deployment import deployment, keep_groups, publish_host_keys, settings
 from deploymachine.tasks._report import reported
 from deploymachine.tasks._selection import Choose, selected
 from deploymachine.tasks._task import task
+from deploymachine.tasks.ssh_config import keep_up
 
 PENDING = 2
 
@@ -24,8 +27,20 @@ def provision(_: Context) -> None:
 
     here = deployment()
     servers = selected(here.inventory)
-    with reported() as shown:
-        provision_servers(servers, here, shown)
+    try:
+        with reported() as shown:
+            provision_servers(servers, here, shown)
+    finally:
+        _publish()
+        keep_up()
+
+
+def _publish() -> None:
+    """Which keys the servers have now. That the cloud does not take them must not hide what else went wrong."""
+    try:
+        publish_host_keys()
+    except DeployMachineError as error:
+        print(f"warning: {error}", file=sys.stderr)
 
 
 @task()
@@ -35,6 +50,7 @@ def launch(_: Context) -> None:
 
     here = deployment()
     servers = selected(here.inventory)
+    keep_groups()
     with reported() as shown:
         launch_servers(servers, here, shown)
 
@@ -65,6 +81,8 @@ def _cook(choose: Any, here: Any, dry_run: bool) -> None:
     from deploymachine.cook import cook
 
     servers = choose(here.inventory)
+    if not dry_run:
+        keep_groups()
     with reported() as shown:
         results = cook(servers, here, shown, dry_run=dry_run)
     if any(result.state == "pending" for result in results):
