@@ -207,7 +207,10 @@ def _filters(layout: Layout, wiring: Wiring) -> Iterator[str]:
     where = _map("iifname", ((layout.machine(wire.number), f"zone-{_named(wire.zone)}") for wire in wiring.wires))
     yield _chain("where", f"type filter hook prerouting priority -90\n{where}")
     given = _map("oifname", ((layout.machine(wire.number), f"to-{wire.number}") for wire in wiring.wires))
-    yield _chain("given", f"type filter hook postrouting priority 110\n{given}oifname {links} drop\n")
+    ours = ", ".join([*(zone.cidr for zone in wiring.zones), *wiring.outer])
+    # what nobody holds would leave by the default route, to whoever answers there
+    lost = f'oifname != "lo" ip daddr {{ {ours} }} drop\n' if ours else ""
+    yield _chain("given", f"type filter hook postrouting priority 110\n{given}oifname {links} drop\n{lost}")
 
 
 def _map(key: str, pairs: Iterable[tuple[str, str]]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fleet import Fleet
 from leftovers import leftovers
-from machine_world import connect
+from machine_world import connect, let_in
 from openstack.connection import Connection
 
 from deploymachine.devcloud import control, layout
@@ -59,6 +59,8 @@ def devcloud() -> Iterator[Devcloud]:
         place = layout.load(state)
         assert place is not None
         try:
+            with connect(directory) as connection:
+                let_in(connection)
             yield Devcloud(directory, "devcloud", state, place)
         finally:
             control.down()

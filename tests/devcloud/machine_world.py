@@ -27,6 +27,14 @@ def connect(directory: Path, cloud: str = "devcloud") -> Connection:
         return Connection(config=config.get_one(cloud=cloud))
 
 
+def let_in(connection: Connection) -> None:
+    """Open the project's default group for SSH and ping, as whoever gets a new project does first of all."""
+    group = connection.network.find_security_group("default")
+    for protocol, port in (("tcp", 22), ("icmp", None)):
+        wanted = {"protocol": protocol, "port_range_min": port, "port_range_max": port}
+        connection.network.create_security_group_rule(security_group_id=group.id, direction="ingress", **wanted)
+
+
 def until(answer: Callable[[], object], seconds: float = PATIENCE) -> object:
     """The first true answer, as soon as there is one."""
     deadline = time.monotonic() + seconds

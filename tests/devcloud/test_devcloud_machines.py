@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from leftovers import leftovers, of_machine, processes
-from machine_world import Login, connect, greets, sh, until
+from machine_world import Login, connect, greets, let_in, sh, until
 
 from deploymachine.devcloud import control, layout, process
 from deploymachine.devcloud.state import Port, Server, Store
@@ -233,6 +233,7 @@ def test_two_devclouds_live_side_by_side_and_down_leaves_nothing(devcloud, tmp_p
             "userdata": login.user_data(),
             "timeout": 60,
         }
+        let_in(connect(deployment))
         server = connect(deployment).create_server("other", wait=True, auto_ip=False, **wanted)
         login.connect(server.private_v4).close()
         process.send(control.running(tmp_path / "second"), signal.SIGKILL)
