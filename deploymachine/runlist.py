@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,20 @@ def run_lists(servers: Iterable[Server], deployment: Deployment) -> dict[str, Ru
     """Server name -> its run list. Raises SettingsError or UsageError before anything was touched."""
     config = load(deployment.settings)
     return {server.name: _run_list(server, deployment, config) for server in servers}
+
+
+def code_of(kind: str, settings: Settings) -> str:
+    """A hash of everything that is run on servers of a type: recipes in their order, and the bundle that has them.
+
+    Raises SettingsError.
+    """
+    from deploymachine.bundle import bundle
+
+    config = load(settings)
+    lineage = dict.fromkeys(_lineage(kind, config, settings))
+    recipes = dict.fromkeys(recipe for name in lineage for recipe in config.roles[name].recipes)
+    told = [kind, *recipes, bundle(_cookbook_paths(config, settings)).hash]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def _run_list(server: Server, deployment: Deployment, config: KokkiConfig) -> RunList:

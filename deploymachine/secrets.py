@@ -60,6 +60,10 @@ class Secrets:
         """A secret of another kind: what `make` returns the first time."""
         return self._get(name, make)
 
+    def every(self) -> list[Secret]:
+        """All that were made so far."""
+        return [Secret(value) for value in self._read().values()]
+
     def _get(self, name: str, make: Callable[[], str]) -> Secret:
         known = self._read().get(name)
         return Secret(known) if known is not None else self._make(name, make)

@@ -69,6 +69,7 @@ class Settings(Frozen):
     OPENSTACK_FLOATING_IP_POOL: str | None = None
     OPENSTACK_ZONES: tuple[str, ...] = ()
     OPENSTACK_ANTI_AFFINITY: Literal["soft", "hard"] | None = "soft"
+    OPENSTACK_BAKED_IMAGES: bool = True
     OPENSTACK_BOOT_TIMEOUT: Annotated[int, Field(ge=10, le=3600)] = 300
     OPENSTACK_SERVERS: dict[str, tuple[BootedServer, ...]] = Field(default={})
     SERVERS: dict[str, tuple[FixedServer, ...]] = Field(default={})

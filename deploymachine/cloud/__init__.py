@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from deploymachine.cloud import describe, groups, hostkeys
+from deploymachine.cloud.bake import BAKED
 from deploymachine.cloud.boot import Booting
 from deploymachine.cloud.change import Changes
 from deploymachine.cloud.kill import DELETING, GONE
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVE",
+    "BAKED",
     "BUILD",
     "CLOUD_INIT",
     "DELETING",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deploymachine import adminkeys
 from deploymachine.cloud import describe, groups, kill, leaks, lookup, owned, placement
+from deploymachine.cloud.bake import BAKED, Baking, baked, current
 from deploymachine.cloud.each import Clock, on_each, raise_failures
 from deploymachine.cloud.leaks import Leak
 from deploymachine.cloud.owned import Belongings
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from openstack.compute.v2.flavor import Flavor
     from openstack.compute.v2.server import Server as RawServer
     from openstack.connection import Connection
+
+    from deploymachine.cloud.bake import Seal
+
+BAKE_TIMEOUT = 1800  # seconds
 
 
 class Changes:
@@ -117,3 +122,40 @@ class Changes:
         outcomes = on_each([name], one, self.settings.OPENSTACK_BOOT_TIMEOUT)
         raise_failures("could not be changed", 1, outcomes.errors)
         return outcomes.results[name]
+
+    def bake(self, name: str, fingerprint: str, seal: Seal, progress: Progress = nobody_watches) -> str:
+        """Make an image of the server for the next of its type; its name. Raises UsageError, CloudError.
+
+        seal(copy, token) makes a copy of the server nobody's. progress(name, phase): snapshot, copy, seal, image,
+        baked, or FAILED.
+        """
+        raw = self._raw(name)
+        # Snapshots are as slow as disks are large.
+        seconds = max(BAKE_TIMEOUT, self.settings.OPENSTACK_BOOT_TIMEOUT)
+        watch = Watch(self.settings, self.connection)
+
+        def one(_name: str, clock: Clock) -> str:
+            try:
+                image = Baking(watch, clock, progress, fingerprint).run(raw, seal)
+            except BaseException:
+                progress(name, FAILED)
+                raise
+            progress(name, BAKED)
+            return str(image.name)
+
+        with locked(self.settings.state / "bake.lock"):
+            outcomes = on_each([name], one, seconds)
+        raise_failures("could not be baked", 1, outcomes.errors)
+        return outcomes.results[name]
+
+    def baked_image(self, kind: str, fingerprint: str) -> tuple[str | None, str | None]:
+        """(id, name) of the baked image that servers of the type are to boot from.
+
+        The id is None where the newest one there is was made of other cookbooks or another image, both are None where
+        there is none. Raises CloudError.
+        """
+        if not (every := baked(self.connection, self.settings, kind)):
+            return None, None
+        base = lookup.image(self.connection, self.settings.OPENSTACK_IMAGE).id
+        found = current(self.connection, self.settings, kind, fingerprint, base)
+        return (found.id, found.name) if found is not None else (None, every[0].name)

@@ -56,6 +56,12 @@ def find(connection: Connection, settings: Settings, *, baked: bool = False) -> 
         return [leak for look in looks for leak in look]
 
 
+def of_bakes(connection: Connection, settings: Settings) -> list[Leak]:
+    """The servers and images among them. Raises CloudError."""
+    with explained("What bakes left can't be listed"):
+        return [*_servers(settings, connection.compute.servers()), *_images(connection, settings, baked=False)]
+
+
 def delete(connection: Connection, settings: Settings, leaks: Sequence[Leak]) -> None:
     """Delete them, each kind after those that may hold on to it. Raises CloudError that tells each failure."""
     for kind in KINDS:
@@ -81,7 +87,8 @@ def _delete(connection: Connection, leak: Leak, clock: Clock) -> None:
         "keypair": compute.delete_keypair,
     }
     if leak.kind == "server":
-        kill.delete_and_wait(connection, [compute.get_server(leak.id)], clock)
+        there = [raw for raw in compute.servers() if raw.id == leak.id]
+        kill.delete_and_wait(connection, there, clock)
     else:
         calls[leak.kind](leak.id)
 

@@ -50,6 +50,10 @@ def _dispatch(request: Event, emit: Emit) -> int:
             import release
 
             return release.main(request, emit)
+        if command == "seal":
+            import seal
+
+            return seal.main(request, emit)
         import guard
 
         return guard.main(request, emit)

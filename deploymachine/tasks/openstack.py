@@ -22,17 +22,18 @@ from deploymachine.tasks.ssh_config import keep_up
 if TYPE_CHECKING:
     from deploymachine.cloud import Asked
 
+BAKED = "boot from the image that openstack_bake made of the type, when it is there and current (the default)"
 YES = "do not ask before a broken server is deleted and made anew"
 
 
-@task(help={"yes": YES})
-def openstack_bootem(_: Context, yes: bool = False) -> None:
+@task(help={"yes": YES, "baked": BAKED})
+def openstack_bootem(_: Context, yes: bool = False, baked: bool = True) -> None:
     """Boot every server that settings.py names. Those that run are kept, those that are broken are mended."""
     names = list(settings().server_names())
     if not names:
         print("OPENSTACK_SERVERS in settings.py names no server: there is nothing to boot.")
         return
-    _boot(names, yes=yes)
+    _boot(names, yes=yes, baked=baked)
 
 
 @task(
@@ -47,6 +48,7 @@ def openstack_bootem(_: Context, yes: bool = False) -> None:
         "zone": "its availability zone; default: the one where the fewest of its type are",
         "count": "boot that many: `--count 3 appnode2` boots appnode2, appnode3 and appnode4",
         "yes": YES,
+        "baked": BAKED,
     },
 )
 def openstack_boot(
@@ -60,6 +62,7 @@ def openstack_boot(
     zone: str = "",
     count: int = 1,
     yes: bool = False,
+    baked: bool = True,
 ) -> None:
     """Boot one more server: `fab openstack_boot appnode2`. One that is there is kept, or mended where it is broken."""
     from deploymachine.cloud import Asked, counted
@@ -68,7 +71,7 @@ def openstack_boot(
         raise UsageError(f"--volume {volume} can't be done", why="it is a number of GB")
     networks = tuple(word for word in network.split(",") if word)
     asked = Asked(type or None, flavor or None, image or None, volume or None, networks, zone or None)
-    _boot(counted(name, count), asked, yes)
+    _boot(counted(name, count), asked, yes, baked)
 
 
 @task(help={"json": "as JSON, with ids and times"})
@@ -96,11 +99,15 @@ def _told(server: Server) -> dict[str, Any]:
     return told | {"age": server.age()}
 
 
-def _boot(names: Sequence[str], asked: Asked | None = None, yes: bool = False) -> None:
+def _boot(names: Sequence[str], asked: Asked | None = None, yes: bool = False, baked: bool = True) -> None:
+    from deploymachine.bake import from_baked
     from deploymachine.cloud import boot_spec
 
     specs = [boot_spec(settings(), name, asked=asked) for name in names]
     here = cloud()
+    if baked and settings().OPENSTACK_BAKED_IMAGES:
+        specs, lines = from_baked(here, settings(), specs)
+        print(*lines, sep="\n", end="\n" if lines else "", flush=True)
     try:
         with reported() as shown:
             here.boot(specs, _phases(shown, [Server(spec.name, spec.type) for spec in specs]), _agree(yes))
