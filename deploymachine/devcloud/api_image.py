@@ -8,9 +8,9 @@ from flask import Blueprint, Response, jsonify, request
 
 from deploymachine.devcloud.api import Cloud, Json, filtered, guard, html_error, page
 from deploymachine.devcloud.assets import Image
-from deploymachine.devcloud.state import PROJECT, Refused
+from deploymachine.devcloud.state import OTHERS, PROJECT, Refused
 
-MINORS = range(18)
+MINORS = (15, 13, 12, 11, 10, 9, 8, 17, 7, 6, 5, 4, 3, 2, 1, 0)  # as Glance has them, in its order
 TITLES = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict", 415: "Unsupported Media Type"}
 PATCH = "application/openstack-images-v2.1-json-patch"
 
@@ -29,7 +29,7 @@ def blueprint(cloud: Cloud) -> Blueprint:
         current = max(MINORS)
         rows = [
             {"id": f"v2.{minor}", "status": "CURRENT" if minor == current else "SUPPORTED", "links": link}
-            for minor in reversed(MINORS)
+            for minor in MINORS
         ]
         return jsonify(versions=rows), 300
 
@@ -101,7 +101,7 @@ def listed(rows: list[Json]) -> Json:
     rows = [row for row in rows if row["id"] in wanted[3:].split(",")] if several else filtered(rows)
     shown = page(rows)
     plain = {name: value for name, value in request.args.items() if name != "marker"}
-    query = f"?{urlencode(plain, safe=':,')}" if plain else ""
+    query = f"?{urlencode(plain)}" if plain else ""
     body = {"images": shown, "first": f"/v2/images{query}", "schema": "/v2/schemas/images"}
     if shown and "limit" in request.args and len(shown) == int(request.args["limit"]):
         body["next"] = "/v2/images?" + urlencode({**plain, "marker": shown[-1]["id"]})
@@ -109,7 +109,7 @@ def listed(rows: list[Json]) -> Json:
 
 
 def show(image: Image) -> Json:
-    return {
+    shown: Json = {
         **image.properties,
         "name": image.name,
         "disk_format": image.disk_format,
@@ -122,7 +122,7 @@ def show(image: Image) -> Json:
         "protected": image.protected,
         "min_ram": image.min_ram,
         "min_disk": image.min_disk,
-        "owner": PROJECT,
+        "owner": OTHERS if image.visibility == "public" else PROJECT,
         "os_hidden": image.hidden,
         "os_hash_algo": "sha512" if image.sha512 else None,
         "os_hash_value": image.sha512,
@@ -134,3 +134,4 @@ def show(image: Image) -> Json:
         "file": f"/v2/images/{image.id}/file",
         "schema": "/v2/schemas/image",
     }
+    return {**shown, "stores": "fs"} if image.size is not None else shown

@@ -174,7 +174,7 @@ def _metadata_routes(api: Blueprint, cloud: Cloud) -> None:
 def _type_routes(api: Blueprint) -> None:
     @api.get(f"{BASE}/types")
     def types() -> Json:
-        return {"volume_types": filtered([show_type(name) for name in VOLUME_TYPES])}
+        return {"volume_types": [show_type(name) for name in VOLUME_TYPES]}
 
     @api.get(f"{BASE}/types/<identity>")
     def one_type(identity: str) -> Json:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from deploymachine.devcloud.run import run, succeeds
@@ -81,24 +80,19 @@ def hide(leader: int, target: str, alias: str) -> None:
     """Unmount what the machine mounted from it, as far as that can be done, and take its names away."""
     node = inside(leader, target)
     if node.is_block_device():
-        _unmount(leader, node.stat().st_rdev)
-    enter = ["nsenter", f"--target={leader}", "--mount", "--root", "umount", "--lazy"]
-    if any(line.split()[4] == target for line in _mounts(leader)):  # bound by nspawn when it booted
-        run([*enter, target])
+        number = node.stat().st_rdev
+        _unmount(leader, 2, f"{os.major(number)}:{os.minor(number)}")
+    _unmount(leader, 4, target)  # bound by nspawn when it booted
     node.unlink(missing_ok=True)
     inside(leader, alias).unlink(missing_ok=True)
 
 
-def _unmount(leader: int, number: int) -> None:
-    wanted = f"{os.major(number)}:{os.minor(number)}"
-    for line in reversed(list(_mounts(leader))):
-        fields = line.split()
-        if fields[2] == wanted:
-            run(["nsenter", f"--target={leader}", "--mount", "--root", "umount", "--lazy", fields[4]])
-
-
-def _mounts(leader: int) -> Iterator[str]:
-    yield from Path(f"/proc/{leader}/mountinfo").read_text().splitlines()
+def _unmount(leader: int, field: int, value: str) -> None:
+    """Whatever is mounted with that value in that field of mountinfo, the latest first."""
+    for line in reversed(Path(f"/proc/{leader}/mountinfo").read_text().splitlines()):
+        if line.split()[field] == value:
+            place = line.split()[4].encode().decode("unicode_escape")
+            run(["nsenter", f"--target={leader}", "--mount", "--pid", "--root", "umount", "--lazy", place])
 
 
 def inside(leader: int, path: str) -> Path:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploymachine.devcloud import cgroups, cloudsyaml, host, image, layout, network, process
+from deploymachine.devcloud import aptcache, cgroups, cloudsyaml, host, image, layout, network, process
 from deploymachine.devcloud.assets import Image
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.machines import Machines
@@ -30,6 +30,9 @@ TOOLS = {  # command: Debian package
     "nft": "nftables",
     "ip": "iproute2",
     "mount": "mount",
+    "losetup": "mount",
+    "mkfs.ext4": "e2fsprogs",
+    "nsenter": "util-linux",
 }
 DAEMON = ("-m", "deploymachine.devcloud.daemon")
 Progress = Callable[[str], None]
@@ -83,6 +86,7 @@ def up(directory: Path, progress: Progress = print) -> bool:
         changed = running(state) is None
         if changed:
             _start_daemon(place, progress)
+        changed = _start_cache(place, progress) or changed
     _remember(place, directory)
     changed = cloudsyaml.write(directory, place) or changed
     progress(f"devcloud is up: {place.url}" if changed else f"devcloud is already up: {place.url}")
@@ -102,6 +106,7 @@ def down(progress: Progress = print, *, purge: bool = False) -> None:
     else:
         with host.locked():
             process.end(running(state))
+            aptcache.end(place)
             _end_machines(place, progress)
             network.tear_down(place)
             cgroups.remove(place.cgroup)
@@ -173,6 +178,17 @@ def _start_daemon(place: Layout, progress: Progress) -> None:
             raise DevcloudError("the API did not start", where=str(log), evidence=lines)
         time.sleep(0.05)
     child.returncode = 0  # it is meant to outlive us; without this Python warns that it still runs
+
+
+def _start_cache(place: Layout, progress: Progress) -> bool:
+    """Whether it had to be; without it machines work as well, but each fetches its packages itself."""
+    if not aptcache.available():
+        return False
+    try:
+        return aptcache.ensure(place)
+    except DevcloudError as error:
+        progress(f"{error}: machines fetch their packages themselves")
+        return False
 
 
 def _answers(place: Layout) -> bool:

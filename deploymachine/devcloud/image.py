@@ -8,7 +8,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -34,6 +36,7 @@ PACKAGES = [
     "iputils-ping",
     "ca-certificates",
     "netbase",
+    "e2fsprogs",
     "curl",
     "locales",
     "procps",
@@ -56,6 +59,7 @@ MASKED = [
     "systemd-networkd-wait-online.service",
     "systemd-firstboot.service",
     "systemd-udev-trigger.service",
+    "cloud-init-hotplugd.socket",
 ]
 CLOUD_INIT = """\
 datasource_list: [NoCloud]
@@ -84,6 +88,7 @@ def ensure(name: str, images: Path, progress: Callable[[str], None] = lambda _: 
         if not tree.exists():
             _forget(name, images)
             _build(RELEASES[name], mirror, tree, progress)
+        os.utime(tree)
     return tree
 
 
@@ -111,7 +116,7 @@ def release(images: Path, who: str) -> None:
 
 def purge(images: Path) -> None:
     for name in RELEASES:
-        _forget(name, images)
+        _forget(name, images, 0)
     (images / ".lock").unlink(missing_ok=True)
     if images.exists() and not any(images.iterdir()):
         images.rmdir()
@@ -169,11 +174,12 @@ def _finish(tree: Path) -> None:
         (tree / stamp).touch()  # or the first boot rebuilds caches that are fresh
 
 
-def _forget(name: str, images: Path) -> None:
-    """Remove older builds, but not one that machines run on or snapshots stand on."""
+def _forget(name: str, images: Path, seconds: float = 3600) -> None:
+    """Remove older builds, but not one that machines run on, snapshots stand on or another devcloud just chose."""
     mounts = Path("/proc/mounts").read_text()
     for old in images.glob(f"{name}-*"):
-        if str(old) not in mounts and not (images / HELD / old.name).exists():
+        idle = time.time() - old.stat().st_mtime > seconds
+        if idle and str(old) not in mounts and not (images / HELD / old.name).exists():
             shutil.rmtree(old)
 
 

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploymachine.devcloud import blockdevices, cgroups, disks, image, network, nspawn
+from deploymachine.devcloud import aptcache, blockdevices, cgroups, disks, image, network, nspawn
 from deploymachine.devcloud.layout import Layout, write_private
 from deploymachine.devcloud.links import Links
 from deploymachine.devcloud.network import Plug
@@ -204,6 +204,8 @@ class Machines(Links):
         (root / "etc/machine-id").write_text(uuid.UUID(machine.id).hex + "\n")
         (root / "etc/hostname").write_text(machine.hostname + "\n")
         _write_resolvers(root, machine.plug.gateway)
+        if aptcache.available():
+            aptcache.introduce(self.layout, root)
         _seed(root / "var/lib/cloud/seed/nocloud", machine)
 
     def _bind(self, machine: Machine) -> None:
