@@ -12,6 +12,7 @@ from deploymachine.cloud.heal import Case, Do
 from deploymachine.cloud.progress import ACTIVE, BUILD, CLOUD_INIT, EXISTS, FAILED, HEAL, REMAKE, SSH, Agree, Progress
 from deploymachine.cloud.specs import BootSpec
 from deploymachine.cloud.watch import Watch, not_usable
+from deploymachine.cloud.words import explained
 from deploymachine.errors import CloudError
 from deploymachine.hostkeys import HostKeys, locked
 from deploymachine.inventory import Server
@@ -183,6 +184,8 @@ class Booting:
         """The running server with its ports, groups, addresses and volumes, its host key pinned where we log in."""
         if not any((raw.addresses or {}).values()):
             raw = self._replugged(spec, raw, clock)
+        with explained(f"{raw.name} can't be put into its security groups", raw.id):
+            groups.mend(self.connection, self.settings, raw, self.plan.group_ids)
         server = describe.server(raw, self.settings.private_network, {})
         if self.plan.pool is not None and not server.public_ip:
             server = self._floating(spec, server, self.plan.pool.id, clock)
@@ -196,7 +199,8 @@ class Booting:
     def _replugged(self, spec: BootSpec, raw: RawServer, clock: Clock) -> RawServer:
         networks = self.plan.networks.get(spec.name) or plan.networks_of(self.connection, self.settings, spec)
         if heal.replug(self.connection, raw, [str(network.id) for network in networks]):
-            groups.join(self.connection, raw.id, self.plan.group_ids[spec.type])
+            with explained(f"{raw.name} can't be put into its security groups", raw.id):
+                groups.join(self.connection, raw.id, self.plan.group_ids[spec.type])
         return self.watch.until_addressed(raw, clock)
 
     def _floating(self, spec: BootSpec, server: Server, pool_id: str, clock: Clock) -> Server:

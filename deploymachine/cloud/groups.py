@@ -42,7 +42,9 @@ def keep(connection: Connection, settings: Settings, raws: Sequence[RawServer], 
             _add_missing(connection, there[kind], rules)
         carried = {kind: (ids[COMMON], ids[kind]) for kind in wanted_kinds}
         # Before anything is closed: a server that is not in its type's group yet lives on what the common one lets in.
-        _join(connection, settings, raws, carried)
+        for raw in raws:
+            if raw.status != "BUILD":  # what is being built was given its groups, and does not list them yet
+                mend(connection, settings, raw, carried)
         for kind, rules in wanted.items():
             _remove_stale(connection, there[kind], rules)
     return carried
@@ -178,12 +180,11 @@ def _earlier_rules(group_id: str) -> list[Rule]:
     return [*rules, *among]
 
 
-def _join(connection: Connection, settings: Settings, raws: Iterable[RawServer], carried: GroupIds) -> None:
-    for raw in raws:
-        kind = raw.metadata.get(describe.TYPE, "")
-        listed = {group.get("name") for group in raw.security_groups or []}
-        if raw.status == "BUILD" or kind not in carried or {name(settings), name(settings, kind)} <= listed:
-            continue
+def mend(connection: Connection, settings: Settings, raw: RawServer, carried: GroupIds) -> None:
+    """Put the server into its type's groups, where it does not list them already."""
+    kind = raw.metadata.get(describe.TYPE, "")
+    listed = {group.get("name") for group in raw.security_groups or []}
+    if kind in carried and not {name(settings), name(settings, kind)} <= listed:
         join(connection, str(raw.id), carried[kind])
 
 

@@ -96,18 +96,19 @@ def server_groups(
     wanted = [spec for spec in specs if spec.type in crowd]
     if policy is None or not wanted:
         return {}
-    try:
-        there = {str(one.name): one for one in connection.compute.server_groups()}
-        found = {
-            kind: there.get(group_name(settings, kind)) or _make(connection, settings, kind)
-            for kind in sorted({spec.type for spec in wanted})
-        }
-        room = _room(connection)
-    except Exception as error:
-        if status_of(error) not in NOT_OFFERED:
-            raise
-        warnings.append(f"servers of one type may share a host: the cloud makes no server group ({words(error)})")
-        return {}
+    with explained("The server groups can't be made"):
+        try:
+            there = {str(one.name): one for one in connection.compute.server_groups()}
+            found = {
+                kind: there.get(group_name(settings, kind)) or _make(connection, settings, kind)
+                for kind in sorted({spec.type for spec in wanted})
+            }
+            room = _room(connection)
+        except Exception as error:
+            if status_of(error) not in NOT_OFFERED:
+                raise
+            warnings.append(f"servers of one type may share a host: the cloud makes no server group ({words(error)})")
+            return {}
     return _with_room(wanted, found, room, warnings)
 
 

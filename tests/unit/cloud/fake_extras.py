@@ -94,6 +94,32 @@ class Extras:
         told = {"limit": self.cloud.floating_limit, "used": len(self.cloud.floating), "reserved": 0}
         return 200, {"quota": {"floatingip": told}}
 
+    def get_network_v2_0_floatingips(self, _, query, __):
+        wanted = query.get("description")
+        return 200, {
+            "floatingips": [f for f in self.cloud.floating.values() if wanted is None or f["description"] == wanted[0]]
+        }
+
+    def post_network_v2_0_floatingips(self, _, __, body):
+        address = f"127.88.0.{len(self.cloud.floating) + 1}"
+        found = {
+            "id": str(uuid.uuid4()),
+            "floating_ip_address": address,
+            "status": "DOWN",
+            "port_id": None,
+            **body["floatingip"],
+        }
+        self.cloud.floating[found["id"]] = found
+        return 201, {"floatingip": found}
+
+    def put_network_v2_0_floatingips(self, rest, _, body):
+        self.cloud.floating[rest[0]].update(body["floatingip"])
+        return 200, {"floatingip": self.cloud.floating[rest[0]]}
+
+    def delete_network_v2_0_floatingips(self, rest, *_):
+        self.cloud.floating.pop(rest[0])
+        return 204, None
+
     # block storage
 
     def get_volume_v3(self, *_):

@@ -32,13 +32,14 @@ class FakeOpenStack:
         self.page = 1000
         self.faults = []  # [(method, path pattern, status, body), ...]: each answers one request
         self.drop_after = []  # [(method, path pattern), ...]: done, but the answer gets lost
+        self.cut = None  # (how many changes are answered, whether the next is done); from then on nothing is answered
         self.build_errors = {}  # server name -> fault message
         self.requests = []  # (method, path, body)
         self.servers, self.floating, self.groups, self.rules = {}, {}, {}, {}
         self.images = [image("debian-13"), image("debian-12"), image("ubuntu-24.04"), image("broken", status="queued")]
         self.networks = [network("private"), network("public", external=True)]
         self.flavors = {name: str(uuid.uuid4()) for name in FLAVORS}
-        self.server_groups, self.volumes = {}, {}
+        self.server_groups, self.volumes, self.more_flavors = {}, {}, []
         self.zones = [("nova", True)]
         self.limits, self.volume_limits, self.floating_limit = {}, {}, None
         self.new_volumes_are = "available"
@@ -144,9 +145,13 @@ class Handler(Extras, BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         with self.cloud.lock:
             self.cloud.requests.append((self.command, self.path, body))
-            fault = self.fault()
-            status, payload, headers = fault or self.routed(url.path, parse_qs(url.query), body)
-        if self.take(self.cloud.drop_after):
+            gone = self.is_cut()
+            if gone is None:
+                fault = self.fault()
+                status, payload, headers = fault or self.routed(url.path, parse_qs(url.query), body)
+            elif gone == "done":
+                self.routed(url.path, parse_qs(url.query), body)
+        if gone or self.take(self.cloud.drop_after):
             self.close_connection = True
             return
         data = b"" if payload is None else json.dumps(payload).encode()
@@ -157,6 +162,17 @@ class Handler(Extras, BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the names BaseHTTPRequestHandler calls
+
+    def is_cut(self):
+        """None: answer. "done", "lost": the change is done or not, and whoever asked never hears of it."""
+        if self.cloud.cut is None:
+            return None
+        left, done = self.cloud.cut
+        if self.command != "GET":
+            self.cloud.cut = (left - 1, done)
+        if left < 0:
+            return "lost"
+        return ("done" if done else "lost") if left == 0 and self.command != "GET" else None
 
     def take(self, waiting):
         for entry in waiting:
@@ -211,7 +227,7 @@ class Handler(Extras, BaseHTTPRequestHandler):
             {"id": self.cloud.flavors[name], "name": name, "ram": ram, "vcpus": cpus, "disk": 10}
             for name, (ram, cpus) in FLAVORS.items()
         ]
-        return 200, {"flavors": listed}
+        return 200, {"flavors": [*listed, *self.cloud.more_flavors]}
 
     def get_compute_v2_1_servers(self, rest, query, _):
         if rest == ["detail"]:
@@ -255,6 +271,8 @@ class Handler(Extras, BaseHTTPRequestHandler):
         server["_looks"] += 1
         if server["OS-EXT-STS:task_state"] == "deleting":
             self.cloud.servers.pop(server["id"])
+        elif server["status"] in ("REBOOT", "HARD_REBOOT", "RESIZE"):
+            server.update(status="ACTIVE", addresses={"private": [fixed(server["_address"])]})
         elif server["status"] == "BUILD" and server["_looks"] > self.cloud.builds_for:
             fault = self.cloud.build_errors.get(server["name"])
             if fault:
@@ -320,32 +338,6 @@ class Handler(Extras, BaseHTTPRequestHandler):
 
     def post_network_v2_0_security_group_rules(self, _, __, body):
         return 201, {"security_group_rule": self.cloud.add_rule(None, **body["security_group_rule"])}
-
-    def get_network_v2_0_floatingips(self, _, query, __):
-        wanted = query.get("description")
-        return 200, {
-            "floatingips": [f for f in self.cloud.floating.values() if wanted is None or f["description"] == wanted[0]]
-        }
-
-    def post_network_v2_0_floatingips(self, _, __, body):
-        address = f"127.88.0.{len(self.cloud.floating) + 1}"
-        found = {
-            "id": str(uuid.uuid4()),
-            "floating_ip_address": address,
-            "status": "DOWN",
-            "port_id": None,
-            **body["floatingip"],
-        }
-        self.cloud.floating[found["id"]] = found
-        return 201, {"floatingip": found}
-
-    def put_network_v2_0_floatingips(self, rest, _, body):
-        self.cloud.floating[rest[0]].update(body["floatingip"])
-        return 200, {"floatingip": self.cloud.floating[rest[0]]}
-
-    def delete_network_v2_0_floatingips(self, rest, *_):
-        self.cloud.floating.pop(rest[0])
-        return 204, None
 
 
 def greeting_server():
