@@ -18,6 +18,7 @@ from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.machines import Machines
 from deploymachine.devcloud.networking import Networking
 from deploymachine.devcloud.state import Credential, Refused, Store, open_store
+from deploymachine.devcloud.trouble import Trouble, Troubled
 from deploymachine.devcloud.volumes import Volumes
 from deploymachine.devcloud.work import Work
 
@@ -35,16 +36,21 @@ class Cloud:
     compute: Compute
     images: Images
     volumes: Volumes
+    trouble: Trouble
 
     def token(self, credential: str = "") -> str:
         """Signed rather than stored, so it stays good across a restart. credential: the id of the one it is for."""
-        return str(self._signer().dumps({"id": uuid.uuid4().hex, "credential": credential}))
+        return sign(self.layout, {"credential": credential, "epoch": self.trouble.epoch})
 
     def issued(self, token: str | None) -> float | None:
         """When a good token was issued (seconds since 1970); None for any other."""
         content, moment = self._content(token)
         gone = content.get("credential") and self.credential(token) is None
-        return None if moment is None or gone else moment
+        return None if gone or content.get("epoch", 0) != self.trouble.epoch else moment
+
+    def signed(self, token: str | None) -> bool:
+        """Whether a token is from here, though expired on request."""
+        return self._content(token)[1] is not None
 
     def credential(self, token: str | None) -> Credential | None:
         """The application credential that a good token was issued for."""
@@ -52,13 +58,19 @@ class Cloud:
 
     def _content(self, token: str | None) -> tuple[Json, float | None]:
         try:
-            content, moment = self._signer().loads(token or "", max_age=TOKEN_SECONDS, return_timestamp=True)
+            content, moment = signer(self.layout).loads(token or "", max_age=TOKEN_SECONDS, return_timestamp=True)
         except BadSignature:
             return {}, None
         return content, float(moment.timestamp())
 
-    def _signer(self) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self.layout.secret)
+
+def sign(layout: Layout, content: Json) -> str:
+    """A token of that devcloud."""
+    return str(signer(layout).dumps({"id": uuid.uuid4().hex, **content}))
+
+
+def signer(layout: Layout) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(layout.secret)
 
 
 def open_cloud(layout: Layout, machines: Machines) -> Cloud:
@@ -68,7 +80,7 @@ def open_cloud(layout: Layout, machines: Machines) -> Cloud:
     volumes = Volumes(store, images, machines, work, networking.quotas)
     compute = Compute(store, networking, machines, images, volumes, work)
     compute.confirm_window = layout.confirm_window
-    return Cloud(layout, store, networking, compute, images, volumes)
+    return Cloud(layout, store, networking, compute, images, volumes, compute.trouble)
 
 
 def create_app(cloud: Cloud) -> Flask:
@@ -157,7 +169,13 @@ def _name_request() -> None:
 
 
 def _with_request_id(response: Response) -> Response:
-    response.headers["x-openstack-request-id"] = g.request_id
+    if request.path not in NAMELESS:
+        response.headers["x-openstack-request-id"] = g.request_id
     if request.path.startswith("/compute"):
         response.headers["x-compute-request-id"] = g.request_id
+    if request.path.startswith("/network") and response.status_code == 204:
+        del response.headers["Content-Type"]
     return response
+
+
+NAMELESS = {"/image", "/image/"}  # Glance's list of versions

@@ -10,23 +10,10 @@ from flask import Blueprint, Response, g, jsonify, request
 from deploymachine.devcloud import keypairs
 from deploymachine.devcloud.api import Cloud, Json, body_of, guard, html_error, page
 from deploymachine.devcloud.scheduler import ZONES
-from deploymachine.devcloud.state import FLAVORS, USER, Flavor, Keypair, Refused, Server
+from deploymachine.devcloud.state import FLAVORS, USER, Flavor, Keypair, Refused
 
 MINIMUM, MAXIMUM, LATEST = (2, 1), (2, 104), (-1, -1)
 KINDS = {400: "badRequest", 403: "forbidden", 404: "itemNotFound", 409: "conflictingRequest", 413: "overLimit"}
-UNLIMITED = -1
-QUOTA = {
-    "cores": UNLIMITED,
-    "injected_file_content_bytes": 10240,
-    "injected_file_path_bytes": 255,
-    "injected_files": 5,
-    "instances": 60,
-    "key_pairs": 100,
-    "metadata_items": 128,
-    "ram": UNLIMITED,
-    "server_group_members": 10,
-    "server_groups": 10,
-}
 
 
 def nova(name: str, cloud: Cloud, *open_endpoints: str) -> Blueprint:
@@ -101,10 +88,6 @@ def blueprint(cloud: Cloud) -> Blueprint:
     def version() -> Json:
         return {"version": version_document(cloud)}
 
-    @api.get("/v2.1/limits")
-    def limits() -> Json:
-        return {"limits": {"rate": [], "absolute": absolute_limits(cloud)}}
-
     @api.get("/v2.1/os-availability-zone")
     def zones() -> Json:
         up = {"zoneState": {"available": True}, "hosts": None}
@@ -113,11 +96,6 @@ def blueprint(cloud: Cloud) -> Blueprint:
     @api.get("/v2.1/os-availability-zone/detail")
     def zones_detail() -> Json:
         raise Refused(403, "Policy doesn't allow os_compute_api:os-availability-zone:detail to be performed.")
-
-    @api.get("/v2.1/os-quota-sets/<identity>")
-    @api.get("/v2.1/os-quota-sets/<identity>/defaults")
-    def quota(identity: str) -> Json:
-        return {"quota_set": {"id": identity, **QUOTA}}
 
     @api.get("/v2.1/extensions")
     def extensions() -> Json:
@@ -212,39 +190,6 @@ def version_document(cloud: Cloud) -> Json:
         "links": [{"rel": "self", "href": f"{cloud.layout.url}/compute/v2.1/"}, described],
         "media-types": [media],
     }
-
-
-def absolute_limits(cloud: Cloud) -> Json:
-    servers = cloud.store.all(Server)
-    flavors = [cloud.compute.flavor(server.flavor_id) for server in servers]
-    shown: Json = {
-        "maxTotalCores": QUOTA["cores"],
-        "maxTotalInstances": QUOTA["instances"],
-        "maxTotalKeypairs": QUOTA["key_pairs"],
-        "maxServerMeta": QUOTA["metadata_items"],
-        "maxTotalRAMSize": QUOTA["ram"],
-        "maxServerGroups": QUOTA["server_groups"],
-        "maxServerGroupMembers": QUOTA["server_group_members"],
-        "totalRAMUsed": sum(flavor.ram for flavor in flavors),
-        "totalCoresUsed": sum(flavor.vcpus for flavor in flavors),
-        "totalInstancesUsed": len(servers),
-        "totalServerGroupsUsed": 0,
-    }
-    older = ((57, OLD_FILE_LIMITS), (39, {"maxImageMeta": QUOTA["metadata_items"]}), (36, OLD_NETWORK_LIMITS))
-    for minor, dropped in older:
-        if not at_least(minor):
-            shown |= dropped
-    return shown
-
-
-OLD_FILE_LIMITS: Json = {"maxPersonality": 5, "maxPersonalitySize": 10240}
-OLD_NETWORK_LIMITS: Json = {
-    "maxTotalFloatingIps": UNLIMITED,
-    "maxSecurityGroups": UNLIMITED,
-    "maxSecurityGroupRules": UNLIMITED,
-    "totalFloatingIpsUsed": 0,
-    "totalSecurityGroupsUsed": 0,
-}
 
 
 def with_next(name: str, rows: list[Json]) -> Json:

@@ -139,6 +139,8 @@ def subject(cloud: Cloud) -> str:
 
 def token_body(cloud: Cloud, token: str, method: str) -> Json:
     issued = datetime.fromtimestamp(cloud.issued(token) or 0, timezone.utc)
+    used = cloud.credential(token)
+    named = {"id": used.id, "name": used.name, "restricted": not used.unrestricted} if used else None
     return {
         "methods": [method],
         "user": {"domain": DOMAIN, "id": USER, "name": NAME, "password_expires_at": None},
@@ -149,6 +151,7 @@ def token_body(cloud: Cloud, token: str, method: str) -> Json:
         "is_domain": False,
         "roles": [{"id": builtin_id("role", name).replace("-", ""), "name": name} for name in api_credentials.ROLES],
         "catalog": catalogue(cloud),
+        **({"application_credential": named} if named else {}),
     }
 
 

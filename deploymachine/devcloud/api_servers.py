@@ -7,13 +7,13 @@ import re
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from deploymachine.devcloud import api_attachments, api_server_groups
+from deploymachine.devcloud import api_attachments, api_floatingips, api_interfaces, api_limits, api_server_groups
 from deploymachine.devcloud.api import Cloud, Json, body_of, page
 from deploymachine.devcloud.api_compute import links, nova, with_next
 from deploymachine.devcloud.server_actions import act
-from deploymachine.devcloud.server_view import addresses, brief_server, groups_of, interface, show_server
+from deploymachine.devcloud.server_view import addresses, brief_server, groups_of, show_server
 from deploymachine.devcloud.server_wish import checked_metadata, wish_of
-from deploymachine.devcloud.state import PROJECT, Refused, Server
+from deploymachine.devcloud.state import PROJECT, USER, Refused, Server
 
 
 def blueprint(cloud: Cloud) -> Blueprint:
@@ -21,12 +21,13 @@ def blueprint(cloud: Cloud) -> Blueprint:
     compute = cloud.compute
 
     @api.post("/v2.1/servers")
-    def create() -> tuple[Json, int]:
+    def create() -> tuple[Json, int, Json]:
         wish = wish_of(body_of("server"), hints_of(request.get_json(silent=True) or {}))
         server = compute.create(wish)[0]
         groups = [{"name": name} for name in wish.groups or ("default",)]
         answer = {"id": server.id, "links": links(cloud, "servers", server.id), "OS-DCF:diskConfig": "MANUAL"}
-        return {"server": {**answer, "security_groups": groups, "adminPass": "none-is-set"}}, 202
+        where = {"Location": f"{cloud.layout.url}/compute/v2.1/servers/{server.id}"}
+        return {"server": {**answer, "security_groups": groups, "adminPass": "none-is-set"}}, 202, where
 
     @api.get("/v2.1/servers")
     def brief() -> Json:
@@ -35,7 +36,7 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
     @api.get("/v2.1/servers/detail")
     def detail() -> Json:
-        rows = [show_server(cloud, server) for server in chosen(compute.servers())]
+        rows = [show_server(cloud, server, listed=True) for server in chosen(compute.servers())]
         return with_next("servers", page(rows))
 
     @api.get("/v2.1/servers/<identity>")
@@ -45,7 +46,8 @@ def blueprint(cloud: Cloud) -> Blueprint:
     @api.put("/v2.1/servers/<identity>")
     def update(identity: str) -> Json:
         body = body_of("server")
-        changes = {name: body[name] for name in ("name", "description") if name in body}
+        changes: Json = {name: body[name] for name in ("name", "description") if name in body}
+        changes |= {"called": str(body["hostname"])} if body.get("hostname") else {}
         return {"server": show_server(cloud, compute.update(compute.server(identity), **changes))}
 
     @api.delete("/v2.1/servers/<identity>")
@@ -60,7 +62,10 @@ def blueprint(cloud: Cloud) -> Blueprint:
     _address_routes(api, cloud)
     _metadata_routes(api, cloud)
     api_attachments.register(api, cloud)
+    api_interfaces.register(api, cloud)
     api_server_groups.register(api, cloud)
+    api_limits.register(api, cloud)
+    api_floatingips.register(api, cloud)
     return api
 
 
@@ -78,11 +83,6 @@ def _address_routes(api: Blueprint, cloud: Cloud) -> None:
         shown = addresses(cloud, compute.server(identity))
         return {"addresses": {name: [{"version": 4, "addr": row["addr"]} for row in shown[name]] for name in shown}}
 
-    @api.get("/v2.1/servers/<identity>/os-interface")
-    def interfaces(identity: str) -> Json:
-        ports = cloud.networking.ports(compute.server(identity))
-        return {"interfaceAttachments": [interface(port) for port in ports]}
-
     @api.get("/v2.1/servers/<identity>/os-security-groups")
     def groups(identity: str) -> Json:
         shown = [{"id": group.id, "name": group.name} for group in groups_of(cloud, compute.server(identity))]
@@ -90,8 +90,21 @@ def _address_routes(api: Blueprint, cloud: Cloud) -> None:
 
     @api.get("/v2.1/servers/<identity>/os-instance-actions")
     def history(identity: str) -> Json:
-        compute.server(identity)
-        return {"instanceActions": []}
+        return {"instanceActions": [birth(compute.server(identity))]}
+
+
+def birth(server: Server) -> Json:
+    """The one action that every server has had."""
+    return {
+        "action": "create",
+        "instance_uuid": server.id,
+        "request_id": f"req-{server.id}",
+        "user_id": USER,
+        "project_id": PROJECT,
+        "start_time": f"{server.created.rstrip('Z')}.000000",
+        "message": None,
+        "updated_at": f"{server.updated.rstrip('Z')}.000000",
+    }
 
 
 def _metadata_routes(api: Blueprint, cloud: Cloud) -> None:
@@ -120,10 +133,11 @@ def _metadata_routes(api: Blueprint, cloud: Cloud) -> None:
         return {"tags": compute.server(identity).tags}
 
     @api.put("/v2.1/servers/<identity>/tags/<tag>")
-    def add_tag(identity: str, tag: str) -> tuple[str, int]:
+    def add_tag(identity: str, tag: str) -> tuple[str, int, Json]:
         server = compute.server(identity)
         compute.update(server, tags=[*server.tags, *({tag} - set(server.tags))])
-        return "", 204 if tag in server.tags else 201
+        where = {"Location": f"{cloud.layout.url}/compute/v2.1/servers/{identity}/tags/{tag}"}
+        return "", 204 if tag in server.tags else 201, where
 
 
 def chosen(servers: list[Server]) -> list[Server]:

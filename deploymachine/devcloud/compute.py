@@ -14,6 +14,7 @@ from deploymachine.devcloud.networking import DEFAULT_GROUP
 from deploymachine.devcloud.reshape import Reshape
 from deploymachine.devcloud.servers import FAILED, OFF, Servers
 from deploymachine.devcloud.state import Group, Keypair, Refused, Server
+from deploymachine.errors import DevcloudError
 
 PATIENCE = 4.0  # seconds a create call waits for its machines: a client that sees BUILD polls only 5 s later
 
@@ -22,7 +23,8 @@ PATIENCE = 4.0  # seconds a create call waits for its machines: a client that se
 class Wish:
     """What POST /servers asks for. networks: pairs (kind "uuid"|"port", id, address or None), or None for any.
 
-    image: its id, "" where a device is the root disk. zone: None for any. hints: the scheduler's.
+    image: its id, "" where a device is the root disk. zone: None for any. hints: the scheduler's. hostname: "" for as
+    the name is. config_drive: whether there shall be one; only told, as every machine finds its data on its disk.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Wish:
     devices: tuple[Device, ...] = ()
     zone: str | None = None
     hints: dict[str, Any] = field(default_factory=dict)
+    hostname: str = ""
+    config_drive: bool = False
 
 
 class Compute(Servers):
@@ -97,9 +101,11 @@ class Compute(Servers):
             metadata=wish.metadata,
             tags=list(wish.tags),
             description=wish.description,
-            host=scheduler.choose(self.store.all(Server), fellows, wish.zone) or "",
+            host=scheduler.choose(self.store.all(Server), self.flavor(wish.flavor), fellows, wish.zone) or "",
             zone_asked=wish.zone,
             hints=wish.hints,
+            called=name.replace(wish.name, wish.hostname or wish.name, 1),
+            config_drive=wish.config_drive,
         )
         if server.host:
             self.networking.connect(server.id, wish.networks or (), [group.id for group in groups] or [DEFAULT_GROUP])
@@ -116,7 +122,12 @@ class Compute(Servers):
         if self.volumes.attachments(server=identity):
             server = self.put(server, task_state="block_device_mapping")
             self.attaching.make(server)
-        self.boot(self.put(server, task_state="spawning"))
+        try:
+            self.boot(self.put(server, task_state="spawning"))
+        except DevcloudError as error:
+            raise DevcloudError(
+                f"Build of instance {identity} aborted: {error.what}", evidence=error.evidence
+            ) from error
 
     # ending
 

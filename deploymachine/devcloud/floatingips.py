@@ -79,7 +79,7 @@ class FloatingIPs(NetBase):
             raise Refused(400, words, "BadRequest")
         if self.router_between(floating.network_id, port.subnet_id) is None:
             words = f"External network {floating.network_id} is not reachable from subnet {port.subnet_id}."
-            rest = f" Therefore, cannot associate Port {port.id} with a Floating IP."
+            rest = f"  Therefore, cannot associate Port {port.id} with a Floating IP."
             raise Refused(404, words + rest, "ExternalGatewayForFloatingIPNotFound")
         if any(other.port_id == port.id and other.id != floating.id for other in self.store.all(FloatingIP)):
             words = (

@@ -7,6 +7,7 @@ from typing import Any
 
 from deploymachine.devcloud.api import Cloud, Json
 from deploymachine.devcloud.state import (
+    OTHERS,
     PROJECT,
     FloatingIP,
     Group,
@@ -17,8 +18,6 @@ from deploymachine.devcloud.state import (
     Server,
     Subnet,
 )
-
-OTHERS = "0" * 32  # the project that the external network belongs to
 
 
 def common(value: Any, project: str = PROJECT) -> Json:

@@ -10,7 +10,18 @@ from typing import Any
 from deploymachine.devcloud.netbase import NetBase, joins, new_mac, pool_of
 from deploymachine.devcloud.network import Plug
 from deploymachine.devcloud.securitygroups import DEFAULT_GROUP
-from deploymachine.devcloud.state import FloatingIP, Group, Network, Port, Refused, Server, Subnet, new_id, now
+from deploymachine.devcloud.state import (
+    PROJECT,
+    FloatingIP,
+    Group,
+    Network,
+    Port,
+    Refused,
+    Server,
+    Subnet,
+    new_id,
+    now,
+)
 
 COMPUTE = "compute:nova"
 Wanted = tuple[tuple[str, str, str | None], ...]
@@ -167,6 +178,8 @@ class Ports(NetBase):
     def check_wanted(self, wanted: Wanted | None, count: int) -> Wanted:
         """What that many new servers shall be connected to, checked before there is any. None: the only network."""
         chosen = self.the_one_network() if wanted is None else wanted
+        if not chosen and wanted is None:
+            raise Refused(400, f"Unable to automatically allocate a network for project {PROJECT}")
         if not chosen:
             raise Refused(400, "devcloud connects a server to at least one network.")
         for kind, identity, address in chosen:

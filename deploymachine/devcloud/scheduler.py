@@ -9,16 +9,21 @@ from collections import Counter
 from collections.abc import Iterable
 
 from deploymachine.devcloud.assets import ServerGroup
-from deploymachine.devcloud.state import Server
+from deploymachine.devcloud.state import Flavor, Server
 
 ZONES = ("nova", "nova-2", "nova-3")
 DEFAULT_ZONE = ZONES[0]
+ROOM = (64, 262144)  # vCPUs and MB of each: what asks for more than a whole host finds none
 HOSTS = {f"{zone}-host{number}": zone for zone in ZONES for number in (1, 2, 3)}
 POLICIES = ("anti-affinity", "affinity", "soft-anti-affinity", "soft-affinity")
 
 
-def choose(servers: Iterable[Server], group: ServerGroup | None = None, zone: str | None = None) -> str | None:
+def choose(
+    servers: Iterable[Server], flavor: Flavor, group: ServerGroup | None = None, zone: str | None = None
+) -> str | None:
     """The least loaded host that the policy allows."""
+    if flavor.vcpus > ROOM[0] or flavor.ram > ROOM[1]:
+        return None
     hosts = [host for host, its_zone in HOSTS.items() if its_zone == (zone or DEFAULT_ZONE)]
     placed = [server for server in servers if server.host]
     load = Counter(server.host for server in placed)

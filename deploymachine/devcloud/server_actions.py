@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 
-from deploymachine.devcloud.api import Cloud, Json, html_error
+from deploymachine.devcloud.api import Cloud, Json
 from deploymachine.devcloud.api_compute import at_least
 from deploymachine.devcloud.server_view import show_server
 from deploymachine.devcloud.server_wish import checked_metadata, user_data_of
@@ -30,6 +31,9 @@ REBUILDING = {  # property: the microversion that brought it
     "trusted_image_certificates": 63,
     "hostname": 90,
 }
+
+
+OF_OLD = {"addFloatingIp", "removeFloatingIp", "addFixedIp", "removeFixedIp"}  # which Neutron does today
 
 
 def act(cloud: Cloud, identity: str, body: Json) -> ResponseReturnValue:
@@ -61,7 +65,9 @@ def act(cloud: Cloud, identity: str, body: Json) -> ResponseReturnValue:
     if name == "createImage":
         return create_image(cloud, identity, asked)
     compute.server(identity)
-    return html_error(404, "Not Found", "The resource could not be found.")
+    if name in OF_OLD:
+        raise Refused(404, "The resource could not be found.")
+    raise Refused(400, f"There is no such action: {name}.")
 
 
 def required(asked: Json, name: str) -> str:
@@ -84,8 +90,10 @@ def rebuild(cloud: Cloud, identity: str, asked: Json) -> ResponseReturnValue:
     server = cloud.compute.reshape.rebuild(identity, image, volume_may_change=at_least(93), **changes)
     shown = {**show_server(cloud, server), "adminPass": "none-is-set"}
     if at_least(57):
-        shown["user_data"] = asked.get("user_data")
-    return jsonify(server=shown), 202
+        data = server.user_data.encode(errors="surrogateescape")
+        shown["user_data"] = base64.b64encode(data).decode() if data else None
+    where = {"Location": f"{cloud.layout.url}/compute/v2.1/servers/{identity}"}
+    return jsonify(server=shown), 202, where
 
 
 def create_image(cloud: Cloud, identity: str, asked: Json) -> ResponseReturnValue:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from deploymachine.devcloud import scheduler
 from deploymachine.devcloud.api import Cloud, Json
 from deploymachine.devcloud.api_compute import at_least, links
 from deploymachine.devcloud.state import PROJECT, USER, FloatingIP, Group, Network, Port, Server
 
+KNOWN = re.compile(r"(hw|img|os)_(?!version)")  # of an image's properties those that Nova makes use of
 PROGRESSING = {"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE"}
 
 
@@ -16,13 +18,13 @@ def brief_server(cloud: Cloud, server: Server) -> Json:
     return {"id": server.id, "name": server.name, "links": links(cloud, "servers", server.id)}
 
 
-def show_server(cloud: Cloud, server: Server) -> Json:
-    """Nova's whole view; what a server has only once a host took it stays empty while it is in BUILD."""
-    placed = server.status != "BUILD" and bool(server.host)
+def show_server(cloud: Cloud, server: Server, *, listed: bool = False) -> Json:
+    """Nova's whole view; what a server has only once a host took it is empty before. listed: among others."""
+    placed = server.task_state != "scheduling" and bool(server.host)
     shown: Json = {
         "accessIPv4": "",
         "accessIPv6": "",
-        "addresses": addresses(cloud, server) if placed else {},
+        "addresses": addresses(cloud, server) if placed and server.vm_state != "building" else {},
         "created": server.created,
         "flavor": embedded_flavor(cloud, server),
         "hostId": hashlib.sha224(f"{PROJECT}{server.host}".encode()).hexdigest() if placed else "",
@@ -37,7 +39,7 @@ def show_server(cloud: Cloud, server: Server) -> Json:
         "updated": server.updated,
         "OS-DCF:diskConfig": "MANUAL",
         "OS-EXT-AZ:availability_zone": scheduler.zone_of(server) if placed else "",
-        "config_drive": "",
+        "config_drive": "True" if server.config_drive else "",
         "key_name": server.key_name,
         "OS-SRV-USG:launched_at": server.launched and server.launched.rstrip("Z") + ".000000",
         "OS-SRV-USG:terminated_at": None,
@@ -50,7 +52,11 @@ def show_server(cloud: Cloud, server: Server) -> Json:
     if server.status in PROGRESSING:
         shown["progress"] = 0
     if placed:
-        shown["security_groups"] = [{"name": group.name} for group in groups_of(cloud, server)]
+        names = {group.id: group.name for group in cloud.store.all(Group)}
+        ports = cloud.networking.ports(server)
+        shown["security_groups"] = [{"name": names[one]} for port in ports for one in port.groups if one in names]
+    if listed:
+        shown.pop("server_groups", None)
     if server.fault is not None:
         shown["fault"] = {"code": 500, "created": server.updated, "message": server.fault}
     return shown
@@ -67,7 +73,7 @@ def newer_facts(server: Server) -> Json:
         (73, {"locked_reason": server.locked_reason}),
         (90, {"OS-EXT-SRV-ATTR:hostname": server.hostname}),
         (96, {"pinned_availability_zone": server.zone_asked}),
-        (100, {"scheduler_hints": server.hints}),
+        (100, {"scheduler_hints": {name: [hint] for name, hint in server.hints.items()}}),
     ]
     return {name: value for minor, added in facts if at_least(minor) for name, value in added.items()}
 
@@ -78,7 +84,8 @@ def embedded_image(cloud: Cloud, server: Server) -> Json | str:
         return ""
     shown: Json = {"id": server.image_id, "links": [links(cloud, "images", server.image_id)[1]]}
     if at_least(98):
-        shown["properties"] = cloud.compute.image(server.image_id).properties
+        properties = cloud.compute.image(server.image_id).properties
+        shown["properties"] = {name: value for name, value in properties.items() if KNOWN.match(name)}
     return shown
 
 

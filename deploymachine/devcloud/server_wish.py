@@ -50,6 +50,8 @@ def wish_of(body: Json, hints: Json) -> Wish:
         devices=tuple(device_of(row) for row in body.get("block_device_mapping_v2") or ()),
         zone=body.get("availability_zone"),
         hints=hints,
+        hostname=str(body.get("hostname") or ""),
+        config_drive=str(body.get("config_drive") or "").lower() in ("true", "1"),
     )
 
 

@@ -116,6 +116,8 @@ class Servers:
     def allowed(self, identity: str, action: str, *vm_states: str) -> Server:
         """The server, if Nova lets that be done to it now."""
         server = self.unlocked(identity)
+        if server.task_state == "scheduling":
+            raise Refused(409, f"Instance {identity} is not ready")
         for kind, state, fine in (
             ("vm_state", server.vm_state, server.vm_state in vm_states),
             ("task_state", server.task_state, server.task_state is None),
@@ -154,7 +156,8 @@ class Servers:
     def failed(self, identity: str, reason: str) -> None:
         server = self.store.get(Server, identity)
         if server is not None:
-            self.put(server, **FAILED, fault=reason)
+            host = "" if server.vm_state == "building" else server.host  # a build that failed is on no host
+            self.put(server, **FAILED, host=host, fault=reason)
 
 
 def rest(server: Server) -> dict[str, Any]:

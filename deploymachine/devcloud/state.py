@@ -27,6 +27,7 @@ class Refused(Exception):  # noqa: N818 - the cloud refusing is no programming e
 
 
 PROJECT = builtin_id("project", "devcloud").replace("-", "")
+OTHERS = "0" * 32  # the project that the external network and devcloud's own images belong to
 USER = builtin_id("user", "devcloud").replace("-", "")
 
 
@@ -194,7 +195,8 @@ class Server:
     """status, task_state, vm_state, power_state: Nova's words and numbers. user_data: decoded.
 
     image_id: "" if its root disk is a volume. host: "" if none could take it. old_flavor_id: the one to go back to
-    while a resize waits to be confirmed. hints: the scheduler's, as they were asked.
+    while a resize waits to be confirmed. hints: the scheduler's, as they were asked. called: what its machine calls
+    itself, which a new name does not change.
     """
 
     id: str
@@ -218,6 +220,8 @@ class Server:
     old_flavor_id: str | None = None
     locked: bool = False
     locked_reason: str | None = None
+    called: str = ""
+    config_drive: bool = False
     created: str = field(default_factory=now)
     updated: str = field(default_factory=now)
     launched: str | None = None
@@ -225,7 +229,9 @@ class Server:
     @property
     def hostname(self) -> str:
         """As Nova makes it from a name: letters, digits, dots and hyphens, lower case."""
-        kept = "".join(c if (c.isalnum() and c.isascii()) or c in ".-" else "-" for c in self.name.lower())
+        kept = "".join(
+            c if (c.isalnum() and c.isascii()) or c in ".-" else "-" for c in (self.called or self.name).lower()
+        )
         return kept.strip(".-")[:63] or f"server-{self.id}"
 
 

@@ -129,7 +129,7 @@ def test_a_boot_that_fails_is_a_server_in_error_with_its_fault(service, sdk):
     with pytest.raises(exceptions.SDKException):
         sdk.create_server("broken", auto_ip=False, **WANTED)
     server = sdk.get_server("broken")
-    assert (server.status, server.fault["message"]) == ("ERROR", "no disk")
+    assert (server.status, server.fault["message"]) == ("ERROR", f"Build of instance {server.id} aborted: no disk")
 
 
 @pytest.mark.parametrize(
