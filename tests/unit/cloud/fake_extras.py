@@ -48,6 +48,15 @@ class Extras:
         volume["status"] = "in-use"
         return 200, {"volumeAttachment": {"id": volume["id"], "volumeId": volume["id"], "serverId": server["id"]}}
 
+    def forget(self, server):
+        """What happens to others' things when a server is gone."""
+        for volume in self.cloud.volumes.values():
+            if any(one["server_id"] == server["id"] for one in volume["attachments"]):
+                volume.update(attachments=[], status="available")
+        for ip in self.cloud.floating.values():
+            if ip["port_id"] in [port["id"] for port in server["_ports"]]:
+                ip["port_id"] = None
+
     # compute's other resources
 
     def get_compute_v2_1_os_availability_zone(self, *_):
@@ -131,7 +140,9 @@ class Extras:
     def get_volume_v3_volumes(self, rest, *_):
         if rest == ["detail"]:
             return 200, {"volumes": list(self.cloud.volumes.values())}
-        volume = self.cloud.volumes[rest[0]]
+        volume = self.cloud.volumes.get(rest[0])
+        if volume is None:
+            return 404, {"itemNotFound": {"code": 404, "message": f"Volume {rest[0]} could not be found."}}
         if volume["status"] == "creating":
             volume["status"] = self.cloud.new_volumes_are
         return 200, {"volume": volume}

@@ -270,7 +270,7 @@ class Handler(Extras, BaseHTTPRequestHandler):
     def grow(self, server):
         server["_looks"] += 1
         if server["OS-EXT-STS:task_state"] == "deleting":
-            self.cloud.servers.pop(server["id"])
+            self.forget(self.cloud.servers.pop(server["id"]))
         elif server["status"] in ("REBOOT", "HARD_REBOOT", "RESIZE"):
             server.update(status="ACTIVE", addresses={"private": [fixed(server["_address"])]})
         elif server["status"] == "BUILD" and server["_looks"] > self.cloud.builds_for:
