@@ -62,6 +62,7 @@ class Booting:
         going += [case.raw for case in cases.values() if case.do is Do.AWAIT_END and case.raw is not None]
         self.plan = plan.make(self.connection, self.settings, list(specs.values()), new, raws, going, self.warnings)
         self.names = {*specs, *(raw.name for raw in raws)}
+        self.known_ids = {raw.id for raw in raws}
         self._warn_of_namesakes([raw for raw in every if raw not in raws], {spec.name for spec in new})
 
         def bring_up(name: str, clock: Clock) -> Server:
@@ -93,8 +94,9 @@ class Booting:
                     " commands such as `openstack server show` want an id to tell them apart"
                 )
 
-    def _list_ours(self) -> list[RawServer]:
-        return [raw for raw in self.list_every() if describe.is_of(raw, self.settings.DEPLOYMENT)]
+    def _list_new(self) -> list[RawServer]:
+        ours = (raw for raw in self.list_every() if describe.is_of(raw, self.settings.DEPLOYMENT))
+        return [raw for raw in ours if raw.id not in self.known_ids]
 
     def _agreed(self, name: str, case: Case) -> bool:
         question = heal.question(name, case)
@@ -128,7 +130,7 @@ class Booting:
             [str(network.id) for network in self.plan.networks[spec.name]],
             self.plan.group_ids[spec.type],
             self.plan.admin_keys,
-            self._list_ours,
+            self._list_new,
             clock,
         )
         return self._finished(spec, server_id, clock)

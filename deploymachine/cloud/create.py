@@ -26,12 +26,14 @@ def create(
     network_ids: Sequence[str],
     group_ids: Sequence[str],
     admin_keys: Sequence[str],
-    list_raw: Callable[[], list[RawServer]],
+    list_new: Callable[[], list[RawServer]],
     clock: Clock,
 ) -> str:
-    """Make the server, once: an answer that gets lost makes no second one. Raises CloudError."""
+    """Make the server, once: an answer that gets lost makes no second one. Raises CloudError.
+
+    list_new: lists the deployment's servers that were not there when this boot began.
+    """
     body = _body(settings, draft, network_ids, group_ids, admin_keys)
-    before = {raw.id for raw in list_raw() if raw.name == draft.spec.name}
     with explained(f"The cloud does not boot {draft.spec.name}"):
         for pause in (*ASK_AGAIN_AFTER, None):
             try:
@@ -40,7 +42,7 @@ def create(
                 if not passing(error) or status_of(error) in (413, 429):
                     raise
                 # It was not answered, or answered by a tired proxy: it may have been made all the same.
-                made = [raw for raw in list_raw() if raw.name == draft.spec.name and raw.id not in before]
+                made = [raw for raw in list_new() if raw.name == draft.spec.name]
                 if made:
                     return str(min(made, key=lambda raw: str(raw.created_at)).id)
                 if pause is None or clock.expired():

@@ -31,6 +31,9 @@ class FakeOpenStack:
         self.builds_for = 1  # how many times a server is looked at before it is ACTIVE
         self.page = 1000
         self.faults = []  # [(method, path pattern, status, body), ...]: each answers one request
+        self.done_but = []  # the same, but each request is done before it is answered so
+        self.retry_after = "0"
+        self.token = "token"  # another one, and those that were given out have expired
         self.drop_after = []  # [(method, path pattern), ...]: done, but the answer gets lost
         self.cut = None  # (how many changes are answered, whether the next is done); from then on nothing is answered
         self.build_errors = {}  # server name -> fault message
@@ -79,18 +82,19 @@ class FakeOpenStack:
 
     def add_server(self, name, metadata, status="ACTIVE", address=None, **more):
         number = len(self.servers) + 5
+        address = address or f"127.77.{number // 250}.{number % 250}"
         server = {
             "id": str(uuid.uuid4()),
             "name": name,
             "status": status,
             "metadata": metadata,
-            "addresses": {"private": [fixed(address or f"127.77.0.{number}")]} if status == "ACTIVE" else {},
+            "addresses": {"private": [fixed(address)]} if status == "ACTIVE" else {},
             "image": {"id": self.images[0]["id"], "links": []},
             "flavor_name": "m1.small",
             "OS-EXT-STS:task_state": None,
             "created": self.now(),
             "_looks": 0,
-            "_address": address or f"127.77.0.{number}",
+            "_address": address,
             **more,
         }
         server["_ports"] = [self.port(server["id"], self.networks[0]["id"], server.pop("groups", []))]
@@ -147,8 +151,8 @@ class Handler(Extras, BaseHTTPRequestHandler):
             self.cloud.requests.append((self.command, self.path, body))
             gone = self.is_cut()
             if gone is None:
-                fault = self.fault()
-                status, payload, headers = fault or self.routed(url.path, parse_qs(url.query), body)
+                status, payload, headers = self.fault() or self.routed(url.path, parse_qs(url.query), body)
+                status, payload = (self.take(self.cloud.done_but) or (0, 0, status, payload))[2:]
             elif gone == "done":
                 self.routed(url.path, parse_qs(url.query), body)
         if gone or self.take(self.cloud.drop_after):
@@ -183,13 +187,17 @@ class Handler(Extras, BaseHTTPRequestHandler):
 
     def fault(self):
         entry = self.take(self.cloud.faults)
-        return (entry[2], entry[3], {"Retry-After": "0"} if entry[2] == 429 else {}) if entry else None
+        return (
+            (entry[2], entry[3], {"Retry-After": self.cloud.retry_after} if entry[2] in (429, 503) else {})
+            if entry
+            else None
+        )
 
     def routed(self, path, query, body):
         parts = path.strip("/").split("/")
         if parts[0] == "v3":
             return self.keystone(parts, body)
-        if self.headers.get("X-Auth-Token") != "token" and parts not in OPEN:
+        if self.headers.get("X-Auth-Token") != self.cloud.token and parts not in OPEN:
             return 401, {"error": {"code": 401, "message": "The request you have made requires authentication."}}, {}
         where = "_".join(part for part in parts[:3] if len(part) < 30).replace(".", "_").replace("-", "_")
         found = getattr(self, f"{self.command.lower()}_{where}", None)
@@ -213,7 +221,11 @@ class Handler(Extras, BaseHTTPRequestHandler):
         user = {"id": "u", "name": "demo", "domain": {"id": "default", "name": "Default"}}
         token = {"methods": ["password"], "user": user, "expires_at": "2099-01-01T00:00:00.000000Z", "issued_at": NOW}
         token |= {"project": {"id": PROJECT, "name": "demo", "domain": {"id": "default", "name": "Default"}}}
-        return 201, {"token": token | {"roles": [], "catalog": self.cloud.catalog()}}, {"X-Subject-Token": "token"}
+        return (
+            201,
+            {"token": token | {"roles": [], "catalog": self.cloud.catalog()}},
+            {"X-Subject-Token": self.cloud.token},
+        )
 
     # compute
 
