@@ -85,15 +85,24 @@ def open_cloud(layout: Layout, machines: Machines) -> Cloud:
 
 def create_app(cloud: Cloud) -> Flask:
     # each service imports what is below from here
-    from deploymachine.devcloud import api_compute, api_identity, api_image, api_network, api_servers, api_volume
+    from deploymachine.devcloud import (
+        api_compute,
+        api_faults,
+        api_identity,
+        api_image,
+        api_network,
+        api_servers,
+        api_volume,
+    )
 
     app = Flask("devcloud", static_folder=None)
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    for service in (api_identity, api_compute, api_servers, api_image, api_network, api_volume):
+    for service in (api_identity, api_compute, api_servers, api_image, api_network, api_volume, api_faults):
         app.register_blueprint(service.blueprint(cloud))
     app.before_request(_name_request)
     app.after_request(_with_request_id)
+    app.wsgi_app = Troubled(app.wsgi_app, cloud.trouble)  # type: ignore[assignment, method-assign]
     return app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from deploymachine.devcloud import scheduler
@@ -14,6 +15,7 @@ from deploymachine.devcloud.networking import DEFAULT_GROUP
 from deploymachine.devcloud.reshape import Reshape
 from deploymachine.devcloud.servers import FAILED, OFF, Servers
 from deploymachine.devcloud.state import Group, Keypair, Refused, Server
+from deploymachine.devcloud.trouble import Order, after
 from deploymachine.errors import DevcloudError
 
 PATIENCE = 4.0  # seconds a create call waits for its machines: a client that sees BUILD polls only 5 s later
@@ -79,7 +81,7 @@ class Compute(Servers):
             networks = self.networking.check_wanted(wish.networks, wish.count)
             wish = replace(wish, image=image, devices=tuple(devices), networks=networks)
             servers = [self._record(wish, name, fellows, groups) for name in names]
-        wait([self.later(server.id, self._build) for server in servers if server.host], timeout=PATIENCE)
+        wait([self.later(server.id, self._build) for server in servers], timeout=PATIENCE)
         return servers
 
     def group_of(self, wish: Wish) -> ServerGroup | None:
@@ -110,8 +112,6 @@ class Compute(Servers):
         if server.host:
             self.networking.connect(server.id, wish.networks or (), [group.id for group in groups] or [DEFAULT_GROUP])
             self.attaching.record(server, wish.devices)
-        else:
-            server = replace(server, **FAILED, fault="No valid host was found. ")
         self.store.put(server)
         return server
 
@@ -119,6 +119,34 @@ class Compute(Servers):
         server = self.store.get(Server, identity)
         if server is None or server.task_state == "deleting":
             return
+        if not server.host:
+            why = "There are not enough hosts available." if scheduler.fits(self.flavor(server.flavor_id)) else ""
+            self.put(server, **FAILED, fault=f"No valid host was found. {why}")
+            return
+        ordered = self.trouble.build(server.name)
+        if ordered:
+            after(sum(order.seconds for order in ordered), lambda: self._build_in_trouble(identity, ordered))
+        else:
+            self._make(server)
+
+    def _build_in_trouble(self, identity: str, ordered: list[Order]) -> None:
+        faults = [order.message for order in ordered if order.message]
+        self.later(identity, partial(self._fail, faults[0]) if faults else self._make_late)
+
+    def _fail(self, fault: str, identity: str) -> None:
+        server = self.store.get(Server, identity)
+        if server is not None and fault.startswith("No valid host"):  # then it was given nothing yet
+            self.networking.part(server)
+            self.put(server, host="")
+        self.failed(identity, fault)
+
+    def _make_late(self, identity: str) -> None:
+        server = self.store.get(Server, identity)
+        if server is not None and server.task_state != "deleting":
+            self._make(server)
+
+    def _make(self, server: Server) -> None:
+        identity = server.id
         if self.volumes.attachments(server=identity):
             server = self.put(server, task_state="block_device_mapping")
             self.attaching.make(server)

@@ -22,7 +22,7 @@ def choose(
     servers: Iterable[Server], flavor: Flavor, group: ServerGroup | None = None, zone: str | None = None
 ) -> str | None:
     """The least loaded host that the policy allows."""
-    if flavor.vcpus > ROOM[0] or flavor.ram > ROOM[1]:
+    if not fits(flavor):
         return None
     hosts = [host for host, its_zone in HOSTS.items() if its_zone == (zone or DEFAULT_ZONE)]
     placed = [server for server in servers if server.host]
@@ -35,6 +35,11 @@ def choose(
         hosts = [host for host in hosts if host in fellows]
     sign = {"soft-anti-affinity": 1, "soft-affinity": -1}.get(policy, 0)
     return min(hosts, key=lambda host: (sign * fellows[host], load[host]), default=None)
+
+
+def fits(flavor: Flavor) -> bool:
+    """On an empty host."""
+    return flavor.vcpus <= ROOM[0] and flavor.ram <= ROOM[1]
 
 
 def member(server: Server, group: ServerGroup) -> bool:

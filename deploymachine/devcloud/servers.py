@@ -9,12 +9,14 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
+from deploymachine.devcloud import crowd
 from deploymachine.devcloud.assets import Image
 from deploymachine.devcloud.ids import now
 from deploymachine.devcloud.images import Images
 from deploymachine.devcloud.machines import Machine, Machines
 from deploymachine.devcloud.networking import Networking
 from deploymachine.devcloud.state import FLAVORS, Flavor, Keypair, Refused, Server, Store
+from deploymachine.devcloud.trouble import Trouble
 from deploymachine.devcloud.volumes import Volumes
 from deploymachine.devcloud.work import Work
 from deploymachine.errors import DevcloudError
@@ -43,19 +45,24 @@ class Servers:
         self.volumes = volumes
         self.work = work
         self.quotas = networking.quotas
+        self.trouble = Trouble()
         self.confirm_window = 0  # seconds after which a resize confirms itself, 0 for never
 
     # reading
 
     def servers(self) -> list[Server]:
         """Newest first, as Nova lists."""
-        return [self._checked(server) for server in reversed(self.store.all(Server))]
+        own = [self._checked(server) for server in reversed(self.store.all(Server))]
+        return [*own, *crowd.members(self.trouble.crowd())]
 
     def server(self, identity: str) -> Server:
         server = self.store.get(Server, identity)
-        if server is None:
-            raise Refused(404, f"Instance {identity} could not be found.")
-        return self._checked(server)
+        if server is not None:
+            return self._checked(server)
+        for other in crowd.members(self.trouble.crowd()):
+            if other.id == identity:
+                return other
+        raise Refused(404, f"Instance {identity} could not be found.")
 
     def _checked(self, server: Server) -> Server:
         """As Nova's periodic looks find it: a machine that died shows as SHUTOFF, an old resize as confirmed."""
@@ -109,8 +116,12 @@ class Servers:
         return self.put(server, **changes)
 
     def put(self, server: Server, **changes: Any) -> Server:
-        changed: Server = replace(server, updated=now(), **changes)
-        self.store.put(changed)
+        """Changed from what it is by now: while a machine boots, its server may be given another name."""
+        with self.store.lock:
+            latest = self.store.get(Server, server.id)
+            changed: Server = replace(latest or server, updated=now(), **changes)
+            if latest is not None:  # else it was deleted meanwhile
+                self.store.put(changed)
         return changed
 
     def allowed(self, identity: str, action: str, *vm_states: str) -> Server:
