@@ -15,7 +15,7 @@ from deploymachine.cloud.owned import Belongings
 from deploymachine.cloud.progress import FAILED, Progress, nobody_watches
 from deploymachine.cloud.rework import Rework, check
 from deploymachine.cloud.watch import Watch
-from deploymachine.hostkeys import locked
+from deploymachine.hostkeys import HostKeys, locked
 from deploymachine.inventory import Inventory, Server
 from deploymachine.settings import Settings
 
@@ -59,6 +59,9 @@ class Changes:
             left = {raw.metadata.get(describe.TYPE, "") for raw in raws if raw not in doomed}
             groups.remove(self.connection, self.settings, left)
             placement.remove_server_groups(self.connection, self.settings, left)
+            # Last: as long as anything is unfinished, a repeat of the same command knows every name.
+            for name in names:
+                HostKeys(self.settings).unpin(name)
 
     def belongings(self, names: Sequence[str]) -> dict[str, Belongings]:
         """What each of the servers takes with it, and what stays; a name may be that of leftovers alone.

@@ -1,4 +1,4 @@
-"""Names in, nothing left of those servers out: neither machine, nor address, port, volume, nor pinned key."""
+"""Names in, nothing left of those servers out: neither machine, nor address, port or volume."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from deploymachine.cloud.each import Clock, on_each, raise_failures
 from deploymachine.cloud.progress import FAILED, Progress
 from deploymachine.cloud.words import explained, passing, status_of
 from deploymachine.errors import CloudError
-from deploymachine.hostkeys import HostKeys
 from deploymachine.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,7 +59,6 @@ def _remove(settings: Settings, connection: Connection, name: str, raws: Iterabl
     clock.check()
     delete_and_wait(connection, raws, clock)
     owned.release(connection, settings, name, clock)
-    HostKeys(settings).unpin(name)
 
 
 def _until_gone(connection: Connection, raw: RawServer, clock: Clock) -> None:

@@ -153,24 +153,15 @@ def _images(connection: Connection, settings: Settings, baked: bool) -> Iterator
 
 def ours_newest_first(connection: Connection, settings: Settings) -> list[Image]:
     """The images that bear the deployment's mark and the mark of a bake."""
-    every = connection.image.images(**{describe.DEPLOYMENT: settings.DEPLOYMENT})
-    ours: list[Image] = [
-        image  # type: ignore[misc] # openstacksdk knows the first version of the API, too; no cloud speaks it any more
-        for image in every
-        if image.properties.get(describe.DEPLOYMENT) == settings.DEPLOYMENT and BAKE in image.properties
-    ]
+    every: Iterable[Any] = connection.image.images(**{describe.DEPLOYMENT: settings.DEPLOYMENT})
+    marked = ((image, image.properties or {}) for image in every)
+    ours = [image for image, has in marked if has.get(describe.DEPLOYMENT) == settings.DEPLOYMENT and BAKE in has]
     return sorted(ours, key=lambda image: (str(image.created_at), image.id), reverse=True)
 
 
 def _server_groups(connection: Connection, settings: Settings) -> Iterator[Leak]:
     ours = {group_name(settings, kind) for kind in servertypes.names()}
-    try:
-        every = list(connection.compute.server_groups())
-    except Exception as error:
-        if status_of(error) not in NOT_OFFERED:
-            raise
-        return
-    for group in every:
+    for group in _offered(connection.compute.server_groups):
         if group.name in ours and not group.member_ids:
             yield Leak("server group", group.id, group.name, "no server is in it")
 
@@ -184,6 +175,16 @@ def _security_groups(connection: Connection, settings: Settings) -> Iterator[Lea
 
 def _keypairs(connection: Connection, settings: Settings, every: Iterable[RawServer]) -> Iterator[Leak]:
     used = {raw.key_name for raw in every}
-    for pair in connection.compute.keypairs():
+    for pair in _offered(connection.compute.keypairs):
         if pair.name == groups.name(settings) and pair.name not in used:
             yield Leak("keypair", pair.name, pair.name, "no server has it")
+
+
+def _offered(listing: Callable[[], Iterable[Any]]) -> list[Any]:
+    """What the cloud lists; nothing on one that has no such thing, or does not let this user see it."""
+    try:
+        return list(listing())
+    except Exception as error:
+        if status_of(error) not in NOT_OFFERED:
+            raise
+        return []
