@@ -8,10 +8,12 @@ supervisor, strangers = env.cookbooks.supervisor, env.cookbook("base").strangers
 Directory("/srv/sites", recursive=True, mode=0o755)
 for site in env.config.django.sites:
     user, root, program = site["user"], site["root"], f"site-{site['name']}"
+    status = f"supervisorctl status {program}"
     # HUP has gunicorn read everything anew, without a pause: see its configuration.
     reload = Execute(
         f"reload {program}",
-        command=f"! supervisorctl status {program} || supervisorctl signal HUP {program}",
+        # Asked twice: without a release it ends by itself, perhaps between question and signal.
+        command=f"! {status} || supervisorctl signal HUP {program} || ! {status}",
         action="nothing",
     )
     User(user, system=True, home=root, shell="/usr/sbin/nologin")  # noqa: S604 - nobody logs in, no subprocess
