@@ -156,6 +156,7 @@ def _keypair_routes(api: Blueprint, cloud: Cloud) -> None:
         name = str(body.get("name", ""))
         if cloud.store.get(Keypair, name) is not None:
             raise Refused(409, f"Key pair '{name}' already exists.")
+        cloud.networking.quotas.check_keypair()
         if body.get("public_key"):
             keypair, secret = keypairs.imported(name, body["public_key"]), {}
         elif at_least(92):
@@ -197,7 +198,7 @@ def with_next(name: str, rows: list[Json]) -> Json:
     limit = request.args.get("limit", "")
     if not rows or not limit.isdigit() or len(rows) < int(limit):
         return {name: rows}
-    href = f"{request.base_url}?{urlencode({**request.args, 'marker': rows[-1]['id']})}"
+    href = f"{request.base_url}?{urlencode(sorted({**request.args, 'marker': rows[-1]['id']}.items()))}"
     return {name: rows, f"{name}_links": [{"rel": "next", "href": href}]}
 
 
