@@ -70,11 +70,13 @@ class Status:
 def up(directory: Path, progress: Progress = print) -> bool:
     """Bring it up and name it in directory/clouds.yaml. Returns whether anything had to be changed.
 
-    Raises DevcloudError: no Linux, no root, tools missing, a clouds.yaml that lacks the entry, no image.
+    Raises DevcloudError: no Linux, no root, tools missing, a clouds.yaml that lacks the entry, no image, held by
+    another deployment.
     """
     check_machine()
     cloudsyaml.check(directory)
     state = layout.state_directory()
+    check_holder(state, directory)
     if running(state) is None:
         image.ensure(image.DEFAULT, layout.images_directory(), progress)
     with host.locked():
@@ -93,13 +95,16 @@ def up(directory: Path, progress: Progress = print) -> bool:
     return changed
 
 
-def down(progress: Progress = print, *, purge: bool = False) -> None:
+def down(progress: Progress = print, *, purge: bool = False, directory: Path | None = None) -> None:
     """End every machine and leave nothing but the image cache; with purge not even that.
 
-    Works from what is on the machine, so a killed daemon or machine makes no difference.
+    Works from what is on the machine, so a killed daemon or machine makes no difference. directory: the deployment
+    that asks, None for whoever may.
     """
     check_machine(tools=False)
     state = layout.state_directory()
+    if directory is not None:
+        check_holder(state, directory)
     place = layout.load(state) or host.remains(state)
     if place is None:
         progress(f"devcloud is down already ({state})")
@@ -117,6 +122,28 @@ def down(progress: Progress = print, *, purge: bool = False) -> None:
         progress("devcloud is down")
     if purge:
         image.purge(layout.images_directory())
+
+
+def reset(directory: Path, progress: Progress = print) -> None:
+    """Back to an empty cloud: what its first day had stays, and so do its address, password and image cache.
+
+    Raises DevcloudError where there is none, or it is another deployment's.
+    """
+    check_machine()
+    state = layout.state_directory()
+    check_holder(state, directory)
+    place = layout.load(state)
+    if place is None:
+        raise DevcloudError("devcloud is down", where=str(state), hint="fab devcloud_up")
+    with host.locked():
+        process.end(running(state))
+        _end_machines(place, progress)
+        network.tear_down(place)
+        for name in ("machines", "snapshots", "volumes"):
+            shutil.rmtree(state / name, ignore_errors=True)
+        (state / "state.json").unlink(missing_ok=True)
+        _start_daemon(place, progress)
+    progress("devcloud is empty")
 
 
 def status() -> Status:
@@ -157,6 +184,18 @@ def check_machine(*, tools: bool = True) -> None:
         why = f"these packages are not installed: {', '.join(missing)}"
         hint = f"apt-get install --no-install-recommends {' '.join(missing)}"
         raise DevcloudError("devcloud lacks tools", why=why, hint=hint)
+
+
+def check_holder(state: Path, directory: Path) -> None:
+    """Raises DevcloudError where another deployment's devcloud is in that state directory."""
+    for other in _remembered(state):
+        if other != directory.resolve() and (other / "clouds.yaml").exists():
+            raise DevcloudError(
+                "another deployment's devcloud holds this state directory",
+                where=str(state),
+                why=f"it was brought up in {other}",
+                hint="fab devcloud_down there, or name another here: DEPLOYMACHINE_DEVCLOUD_DIR=/var/lib/NAME",
+            )
 
 
 def _start_daemon(place: Layout, progress: Progress) -> None:
@@ -231,9 +270,8 @@ def _erase(place: Layout) -> None:
 
 
 def _remember(place: Layout, directory: Path) -> None:
-    """So that down can take its entry out of every clouds.yaml, wherever it is called."""
-    known = {*map(str, _remembered(place.directory)), str(directory.resolve())}
-    (place.directory / "deployments.json").write_text(json.dumps(sorted(known)))
+    """Whose it is, so that no other deployment takes it, and down can take its entry out of clouds.yaml."""
+    (place.directory / "deployments.json").write_text(json.dumps([str(directory.resolve())]))
 
 
 def _remembered(state: Path) -> list[Path]:

@@ -1,10 +1,11 @@
-"""`fab devcloud_up`, `fab devcloud_down`, `fab devcloud_status`: an OpenStack of one's own on this machine."""
+"""`fab devcloud_up`, `_down`, `_reset`, `_status`: an OpenStack of one's own on this machine."""
 
 from __future__ import annotations
 
 from invoke.context import Context
 
 from deploymachine.tasks._deployment import directory, settings
+from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._task import task
 
 DEVCLOUD = "devcloud"  # its name in clouds.yaml
@@ -23,7 +24,19 @@ def devcloud_down(_context: Context, purge: bool = False) -> None:
     """End it and all its machines, leaving nothing but the image cache."""
     from deploymachine.devcloud import control
 
-    control.down(purge=purge)
+    control.down(purge=purge, directory=directory())
+    _forget_keys()
+
+
+@task(help={"yes": "don't ask"})
+def devcloud_reset(_context: Context, yes: bool = False) -> None:
+    """Empty it: all servers, volumes, addresses and snapshots go; it stays up, the images to boot from stay."""
+    from deploymachine.devcloud import control
+
+    rows = control.status().rows
+    if not agreed(f"Delete everything on devcloud ({len(rows)} servers, every volume and snapshot)?", yes):
+        return
+    control.reset(directory())
     _forget_keys()
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 import yaml
 
-from deploymachine.devcloud import aptsources, cloudsyaml, control, image, layout, network, process
+from deploymachine.devcloud import aptcache, aptsources, cloudsyaml, control, image, layout, network, process
 from deploymachine.devcloud.layout import Layout
 from deploymachine.errors import DevcloudError
 
@@ -162,3 +164,70 @@ def test_a_reused_process_id_is_somebody_else():
     assert process.ended(me, 5)  # a zombie is dead, too
     child.wait()
     assert not process.alive(None)
+
+
+def test_a_state_directory_that_another_deployment_holds_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(control, "has_tool", lambda _: True)
+    monkeypatch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(tmp_path / "state"))
+    first, second = tmp_path / "first", tmp_path / "second"
+    for directory in (tmp_path / "state", first, second):
+        directory.mkdir()
+    (tmp_path / "state/deployments.json").write_text(f'["{first}"]')
+    cloudsyaml.write(first, PLACE)
+    for act in (control.up, control.reset, lambda directory: control.down(directory=directory)):
+        with pytest.raises(DevcloudError, match="another deployment's devcloud holds this") as caught:
+            act(second)
+        assert (caught.value.where, caught.value.why) == (str(tmp_path / "state"), f"it was brought up in {first}")
+    (first / "clouds.yaml").unlink()  # that deployment is gone
+    control.check_holder(tmp_path / "state", second)
+
+
+def test_nothing_is_reset_where_nothing_is_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(control, "has_tool", lambda _: True)
+    monkeypatch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(tmp_path))
+    with pytest.raises(DevcloudError, match="devcloud is down") as caught:
+        control.reset(tmp_path)
+    assert caught.value.hint == "fab devcloud_up"
+
+
+def test_the_package_cache_asks_the_mirrors_as_this_host_does():
+    dump = 'Acquire::http::Proxy "http://proxy.example:3128";\nAcquire::http::Proxy::other.example "DIRECT";\n'
+    proxy = aptcache.proxy_of(dump)
+    assert proxy == "http://proxy.example:3128"
+    assert aptcache.proxy_of('Acquire::http::Proxy "";\n') is None
+    lines = aptcache.configuration(PLACE, proxy).splitlines()
+    assert {"BindAddress: 10.9.0.1", "Port: 15000", "Proxy: http://proxy.example:3128"} <= set(lines)
+
+
+def test_machines_do_without_the_package_cache_where_it_does_not_answer(tmp_path):
+    for directory in ("etc/apt/apt.conf.d", "usr/local/lib"):
+        (tmp_path / directory).mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        aptcache.introduce(replace(PLACE, network="127.0.0.0/24", port=port), tmp_path)
+        asked = [tmp_path / aptcache.CHOOSER, "http://mirror.example/debian"]
+        answers = [subprocess.check_output(asked, text=True)]
+        answers.append(subprocess.check_output([asked[0], "https://mirror.example/debian"], text=True))
+    answers.append(subprocess.check_output(asked, text=True))
+    assert answers == [f"http://127.0.0.1:{port}\n", "", ""]
+    assert aptcache.CHOOSER in (tmp_path / aptcache.SETTING).read_text()
+
+
+def test_a_window_for_resizes_must_be_seconds(monkeypatch):
+    monkeypatch.setenv("DEPLOYMACHINE_DEVCLOUD_CONFIRM_WINDOW", "soon")
+    with pytest.raises(DevcloudError, match="no such time for a resize"):
+        layout.chosen_window()
+
+
+def test_an_image_that_a_snapshot_stands_on_is_kept(tmp_path):
+    tree = tmp_path / "debian-13-00000000"
+    tree.mkdir()
+    os.utime(tree, (0, 0))
+    image.hold(tree, "dc12-one")
+    image.purge(tmp_path)
+    assert tree.exists()
+    image.release(tmp_path, "dc12-*")
+    image.purge(tmp_path)
+    assert not tmp_path.exists()
