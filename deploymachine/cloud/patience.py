@@ -23,9 +23,23 @@ def make_patient(connection: Connection) -> None:
     A call that changes something and may have been done (a POST that was answered 503, or not at all) is not repeated
     here: who made it looks first whether it was.
     """
+    _let_all_log_in_again(connection)
     adapter = _adapter()
     for scheme in ("http://", "https://"):
         connection.session.session.mount(scheme, adapter)
+
+
+def _let_all_log_in_again(connection: Connection) -> None:
+    """When a token expires under several calls at once, the session asks again only for the first that is refused: for
+    the others there is no token left to give up. Each may try once with whatever token there is then."""
+    session: Any = connection.session
+    give_up = session.invalidate
+
+    def invalidate(auth: Any = None) -> bool:
+        give_up(auth)
+        return True
+
+    session.invalidate = invalidate
 
 
 def _adapter() -> Any:

@@ -1,10 +1,11 @@
-"""A word on the command line that is no task: one clear message with the nearest task, in place of Invoke's own."""
+"""A word on the command line that is no task, or no number: one clear message, in place of Invoke's own or none."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from invoke.exceptions import ParseError
 from invoke.parser.parser import ParseMachine
@@ -23,7 +24,18 @@ def tell_unknown_words(tasks: Sequence[str]) -> None:
         task = self.context.name if self.context is not None else None
         raise ParseError(f"error: {explained(word[1], task, tasks)}" if word else message, self.context)
 
+    see_value = ParseMachine.see_value
+
+    def checked(self: ParseMachine, value: Any) -> None:
+        try:
+            see_value(self, value)
+        except ValueError:
+            flag = self.flag.name if self.flag is not None else "it"
+            wrong = UsageError(f"--{flag.replace('_', '-')} takes a number, not {value!r}")
+            raise ParseError(f"error: {wrong}", self.context) from None
+
     ParseMachine.error = error  # type: ignore[method-assign, assignment]
+    ParseMachine.see_value = checked  # type: ignore[method-assign]
 
 
 def explained(word: str, task: str | None, tasks: Sequence[str]) -> UsageError:
