@@ -8,6 +8,7 @@ Until that moment the server holds a snapshot of its way in, and puts it back by
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,7 @@ from deploymachine.servertypes import Deployment
 from deploymachine.ssh import Connection, connect, login, root_login
 
 UNCONFIRMED_SECONDS = 60
+REFUSED_FOR = (0.2, 0.5, 1.0, 2.0)  # seconds
 PACKAGES = ("base.packages",)  # before the snapshot: the system users that packages make must survive a rollback
 ACCESS = ("base.access",)
 CLOSE = ("base.close",)  # after the confirmation: a rollback needs root's keys
@@ -131,7 +133,7 @@ class _Provisioning:
         marker = {"version": 1, "type": self.server.type}
         request: dict[str, Any] = {"command": "guard", "action": "confirm" if confirm else "state", "marker": marker}
         try:
-            with connect(self.server, self.login, self.deployment.settings) as connection:
+            with self._patiently_connected() as connection:
                 ask(connection, request, sudo_password(self.server, self.deployment))
         except DeployMachineError as error:
             raise ConvergeError(
@@ -140,6 +142,17 @@ class _Provisioning:
                 why="\n".join(text for text in (error.what, error.why) if text),
                 hint=f"port {self.login.port} must be open in the cloud's security group; then try again",
             ) from None
+
+    def _patiently_connected(self) -> Connection:
+        """sshd that was just told to reload listens nowhere for a moment, longer on a busy machine."""
+        for pause in REFUSED_FOR:
+            try:
+                return connect(self.server, self.login, self.deployment.settings)
+            except ConnectError as error:
+                if not isinstance(error.__context__, ConnectionRefusedError):
+                    raise
+                time.sleep(pause)
+        return connect(self.server, self.login, self.deployment.settings)
 
     def _put_back(self, old_key: str | None) -> None:
         if old_key is not None:
