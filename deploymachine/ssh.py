@@ -245,7 +245,8 @@ def _pin(client: paramiko.SSHClient, server: Server, login: Login, settings: Set
             f"No host key is known for {server.name}",
             where=f"{server.address} port {login.port}",
             why="keys are pinned when deploymachine boots a server; an unknown one is never accepted on sight",
-            hint="run it where the server was booted, or bring that directory's .deploymachine/known_hosts here"
+            hint="the cloud's metadata holds none for it, either: run it where the server was booted,\n"
+            "or bring that directory's .deploymachine/known_hosts here"
             if server.id
             else f"log in once by hand, `ssh -p {login.port} {login.user}@{server.address}`, and check its key",
         )
@@ -295,8 +296,9 @@ def _refused(server: Server, login: Login, error: Exception) -> DeployMachineErr
             where=where,
             why=f"pinned {_fingerprint(error.expected_key)}, shown {_fingerprint(error.key)}:\n"
             "the server was rebuilt, or somebody stands in between",
-            hint=f"if you know why it changed, `fab openstack_kill {server.name}` and boot it again,\n"
-            "or mend its lines in .deploymachine/known_hosts",
+            hint=f"if you know why it changed (somebody provisioned it from another machine, say), remove {server.name}\n"
+            "from .deploymachine/known_hosts: what the cloud knows as its key is pinned then;\n"
+            f"else `fab openstack_kill {server.name}` and boot it again",
         )
     if isinstance(error, paramiko.AuthenticationException):
         return ConnectError(

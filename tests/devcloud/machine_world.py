@@ -29,7 +29,7 @@ def connect(directory: Path, cloud: str = "devcloud") -> Connection:
 
 def let_in(connection: Connection) -> None:
     """Open the project's default group for SSH and ping, as whoever gets a new project does first of all."""
-    group = connection.network.find_security_group("default")
+    group = next(iter(connection.network.security_groups(name="default")))
     for protocol, port in (("tcp", 22), ("icmp", None)):
         wanted = {"protocol": protocol, "port_range_min": port, "port_range_max": port}
         connection.network.create_security_group_rule(security_group_id=group.id, direction="ingress", **wanted)

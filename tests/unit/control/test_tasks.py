@@ -64,6 +64,38 @@ def test_a_mistake_in_own_tasks_is_told_with_its_line(deployed: Path) -> None:
     assert "fab_local.py:2" in output
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("openstack_boot", "appnode2", "--count", "many"), "--count takes a number, not 'many'"),
+        (("openstack_boot", "appnode2", "--count", "0"), "--count 0 can't be done"),
+        (("openstack_boot", "web", "--count", "2"), "'web' can't be counted on from"),
+        (("openstack_boot", "appnode2", "--volume=-1"), "--volume -1 can't be done"),
+        (("openstack_boot", "App2"), "'App2' can't be a server's name"),
+        (("openstack_boot", "old1"), "old1 is on no OpenStack"),
+        (("openstack_boot", "apnode2"), "no server type 'apnode'; did you mean 'appnode'"),
+    ],
+)
+def test_a_boot_that_can_not_be_meant(deployed: Path, words: tuple[str, ...], told: str) -> None:
+    with (deployed / "settings.py").open("a") as settings:
+        settings.write("SERVERS = {'appnode': [{'name': 'old1', 'ip': '192.0.2.1'}]}\n")
+    code, output = fab(deployed, *words)
+    assert code == 1
+    assert f"error: {told}" in output or told in output
+
+
+def test_nothing_to_boot(deployed: Path) -> None:
+    with (deployed / "settings.py").open("a") as settings:
+        settings.write("OPENSTACK_SERVERS = {}\nSERVERS = {'appnode': [{'name': 'old1', 'ip': '192.0.2.1'}]}\n")
+    assert fab(deployed, "openstack_bootem") == (
+        0,
+        "OPENSTACK_SERVERS in settings.py names no server: there is nothing to boot.\n",
+    )
+    code, output = fab(deployed, "openstack_list")
+    assert code == 0
+    assert "old1" in output
+
+
 def test_an_unknown_output_format(deployed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOYMACHINE_OUTPUT", "xml")
     old = "SERVERS = {'appnode': [{'name': 'old1', 'ip': '192.0.2.1'}]}\n"
