@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,16 +26,19 @@ from place import Place
 
 from deploymachine.cloud import Cloud, connect
 from deploymachine.devcloud import layout
-from deploymachine.settings import Settings, load
+from deploymachine.hostkeys import HostKeys
+from deploymachine.inventory import Server
+from deploymachine.settings import Settings
 
-SETTINGS = """
-DEPLOYMENT = "realtest"
-OPENSTACK_CLOUD = "demo"
-OPENSTACK_NETWORK = "private"
-OPENSTACK_FLOATING_IP_POOL = "public"
-OPENSTACK_SERVERS = {"appnode": [("appnode1", "m1.small")], "dbserver": [("dbserver1", "m1.small")]}
-ADMIN_SSH_KEYS = ["id_ed25519.pub"]
-"""
+SETTINGS: dict[str, Any] = {
+    "DEPLOYMENT": "realtest",
+    "OPENSTACK_CLOUD": "demo",
+    "OPENSTACK_NETWORK": "private",
+    "OPENSTACK_FLOATING_IP_POOL": "public",
+    "OPENSTACK_SERVERS": {"appnode": [("appnode1", "m1.small")], "dbserver": [("dbserver1", "m1.small")]},
+    "OPENSTACK_BOOT_TIMEOUT": 120,
+    "ADMIN_SSH_KEYS": ["id_ed25519.pub"],
+}
 ASKED = "DEPLOYMACHINE_OPENSTACK"  # set: bring it up, and down in the end; "keep": leave it up
 
 
@@ -55,13 +59,24 @@ def control_plane() -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module")
-def settings(control_plane, tmp_path_factory) -> Settings:
-    """A deployment of two servers with floating addresses in project demo."""
-    site = tmp_path_factory.mktemp("site")
+def site(control_plane, tmp_path_factory) -> Path:
+    """The directory of a deployment."""
+    site: Path = tmp_path_factory.mktemp("site")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", site / "id_ed25519"], check=True)
-    (site / "settings.py").write_text(SETTINGS)
     (site / "clouds.yaml").write_text(control_plane.clouds.read_text())
-    return load(site)
+    return site
+
+
+@pytest.fixture(scope="module")
+def settings(site) -> Settings:
+    """Of two servers with floating addresses in project demo."""
+    return Settings(directory=site, **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def changed(site, cloud) -> Callable[..., Cloud]:
+    """The same deployment with some settings changed."""
+    return lambda **changes: Cloud(Settings(directory=site, **{**SETTINGS, **changes}), cloud.connection)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +87,47 @@ def cloud(settings) -> Iterator[Cloud]:
     if names := [server.name for server in cloud.servers()]:
         cloud.delete(names)
     cloud.close()
+
+
+@pytest.fixture
+def owned(cloud) -> Callable[[], list[str]]:
+    """What the project has that costs money or that only we need."""
+
+    def everything() -> list[str]:
+        network, compute = cloud.connection.network, cloud.connection.compute
+        ports = [one for one in network.ports() if not one.device_owner.startswith("network:")]
+        return [
+            *(f"server {one.name}" for one in compute.servers()),
+            *(f"server group {one.name}" for one in compute.server_groups()),
+            *(f"port {one.id}" for one in ports),
+            *(f"address {one.floating_ip_address}" for one in network.ips()),
+            *(f"security group {one.name}" for one in network.security_groups() if one.name != "default"),
+        ]
+
+    return everything
+
+
+@pytest.fixture
+def ssh(settings) -> Callable[..., str]:
+    """What a command that root runs on a server prints; only its known host key is taken."""
+
+    def run(server: Server, *command: str) -> str:
+        options = {
+            "UserKnownHostsFile": HostKeys(settings).path,
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "BatchMode": "yes",
+            "IdentitiesOnly": "yes",
+            "IdentityFile": settings.directory / "id_ed25519",
+            "ConnectTimeout": 10,
+        }
+        flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        argv = ["ssh", "-F", "none", *flags, f"root@{server.address}", *command]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -89,18 +145,33 @@ def sdk(control_plane) -> Iterator[Callable[[str], Connection]]:
         each.close()
 
 
-@pytest.fixture(scope="session")
-def quota(sdk) -> Callable[..., AbstractContextManager[None]]:
-    """`with quota(instances=1)`: what project demo may use, for a while."""
+Quota = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture
+def quota(sdk) -> Quota:
+    """`with quota(instances=1)`: what project demo may use of Nova, for a while."""
+    return _quota(sdk("admin").get_compute_quotas, sdk("admin").set_compute_quotas, {})
+
+
+@pytest.fixture
+def network_quota(sdk) -> Quota:
+    """The same of Neutron: floatingip, port."""
+    names = {"floatingip": "floating_ips", "port": "ports"}
+    return _quota(sdk("admin").get_network_quotas, sdk("admin").set_network_quotas, names)
+
+
+def _quota(read: Callable[[str], Any], write: Callable[..., object], names: dict[str, str]) -> Quota:
+    """names: what the SDK calls a limit where it tells it, if not as it is set."""
 
     @contextmanager
     def changed(**limits: int) -> Iterator[None]:
-        admin, before = sdk("admin"), sdk("admin").get_compute_quotas("demo")
-        admin.set_compute_quotas("demo", **limits)
+        before = read("demo")
+        write("demo", **limits)
         try:
             yield
         finally:
-            admin.set_compute_quotas("demo", **{name: getattr(before, name) for name in limits})
+            write("demo", **{name: getattr(before, names.get(name, name)) for name in limits})
 
     return changed
 

@@ -24,7 +24,7 @@ FLAVORS = {  # name: vCPUs, MB, GB; the last fits on no host
     "m1.tiny": (1, 512, 1),
     "m1.small": (1, 1024, 10),
     "m1.medium": (2, 2048, 20),
-    "m1.huge": (500, 999424, 10),
+    "m1.huge": (500, 999424, 40),
 }
 HYPERVISOR_WITHIN = 180  # seconds
 
@@ -97,7 +97,7 @@ def _networks(place: Place, admin: Connection, private: str, floating: str) -> N
     network = demo.create_network(name="private")
     subnet = demo.create_subnet(network_id=network.id, ip_version=4, cidr=private, is_dhcp_enabled=False)
     router = demo.create_router(name="router", external_gateway_info={"network_id": public.id})
-    demo.add_interface_to_router(router, subnet_id=subnet.id)
+    demo.add_interface_to_router(router, subnet=subnet.id)
 
 
 def connect(place: Place, cloud: str) -> Connection:

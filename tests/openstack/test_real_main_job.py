@@ -44,8 +44,7 @@ def fleet(control_plane, tmp_path_factory) -> Iterator[Fleet]:
         fleet.told[line] = fleet.try_command(*line.split())
         assert fleet.told[line].code == 0, f"{line}\n{fleet.told[line].output}"
     yield fleet
-    for server in fleet.inventory():
-        fleet.fab("openstack_kill", server.name, "--yes")
+    fleet.fab("openstack_sudokillem", "--yes-i-mean-it", "site")
     assert not list(fleet.inventory())
 
 
@@ -63,6 +62,16 @@ def test_the_database_remembers(fleet: Fleet) -> None:
 def test_a_second_time_nothing_changes(fleet: Fleet) -> None:
     assert "3 servers, 0 changes" in fleet.fab("openstack_bootem")
     assert "3 servers, 0 changes" in fleet.fab("everything", "kokki")
+
+
+def test_one_more_appnode_boots_from_a_baked_image_and_leaves_again(fleet: Fleet) -> None:
+    fleet.fab("openstack_bake", "appnode1")
+    assert "appnode" in fleet.fab("openstack_boot", "appnode2")
+    for line in ("root provision", "appnode launch", "kokki:loadbalancer"):
+        fleet.fab(*line.split())
+    assert {served_by(fleet.get()) for _ in range(6)} == {"appnode1", "appnode2"}
+    fleet.fab("openstack_kill", "appnode2", "--yes")
+    assert {served_by(fleet.get()) for _ in range(4)} == {"appnode1"}
 
 
 def test_plain_ssh_works_as_printed(fleet: Fleet) -> None:

@@ -12,23 +12,11 @@ from deploymachine.errors import DeployMachineError
 pytestmark = [pytest.mark.openstack, pytest.mark.filterwarnings("ignore:::openstack")]
 
 
-def changed(cloud: Cloud, **settings: object) -> Cloud:
-    return Cloud(cloud.settings.model_copy(update=settings), cloud.connection)
-
-
 def refused(cloud: Cloud, *names: str) -> str:
     """What booting them says."""
     with pytest.raises(DeployMachineError) as caught:
         cloud.boot(list(names), wait_for_ssh=False)
     return str(caught.value)
-
-
-def owned(cloud: Cloud) -> list[str]:
-    """What this project has that costs money."""
-    network = cloud.connection.network
-    servers = [f"server {one.name}" for one in cloud.connection.compute.servers()]
-    ports = [f"port {one.id}" for one in network.ports() if not one.device_owner.startswith("network:")]
-    return [*servers, *ports, *(f"address {one.floating_ip_address}" for one in network.ips())]
 
 
 @pytest.mark.parametrize(
@@ -37,46 +25,73 @@ def owned(cloud: Cloud) -> list[str]:
         ("OPENSTACK_IMAGE", "debain-13", "There is no image 'debain-13'; did you mean 'debian-13'"),
         ("OPENSTACK_NETWORK", "privat", "There is no network 'privat'; did you mean 'private'"),
         ("OPENSTACK_FLOATING_IP_POOL", "pubic", "There is no floating IP pool 'pubic'; did you mean 'public'"),
-        ("OPENSTACK_SERVERS", {"appnode": (("appnode1", "m1.smal"),)}, "There is no flavor 'm1.smal'; did you mean"),
+        ("OPENSTACK_SERVERS", {"appnode": [("appnode1", "m1.smal")]}, "There is no flavor 'm1.smal'; did you mean"),
     ],
 )
-def test_a_misspelt_name_makes_nothing(cloud, setting, value, words):
-    assert words in refused(changed(cloud, **{setting: value}), "appnode1")
-    assert owned(cloud) == []
+def test_a_misspelt_name_makes_nothing(changed, owned, setting, value, words):
+    assert words in refused(changed(**{setting: value}), "appnode1")
+    assert owned() == []
 
 
-def test_a_flavor_that_fits_on_no_host_is_told(cloud):
-    huge = changed(cloud, OPENSTACK_SERVERS={"appnode": (("appnode1", "m1.huge"),)})
+def test_a_flavor_that_fits_on_no_host_is_told(cloud, changed, owned):
+    huge = changed(OPENSTACK_SERVERS={"appnode": [("appnode1", "m1.huge")]})
     told = refused(huge, "appnode1")
     assert "No valid host" in told
     assert "appnode1" in told
     cloud.delete(["appnode1"])
-    assert owned(cloud) == []
+    assert owned() == []
 
 
-def test_an_exceeded_quota_is_told_with_its_figures(cloud, quota):
+def test_what_exceeds_the_quota_is_told_beforehand(cloud, quota, owned):
+    with quota(instances=1):
+        told = refused(cloud, "appnode1", "dbserver1")
+    assert "servers: 2 wanted, 0 of 1 used" in told
+    assert "openstack quota show" in told
+    assert owned() == []
+
+
+def test_what_exceeds_it_meanwhile_is_told_in_novas_words(cloud, quota, owned, monkeypatch):
+    monkeypatch.setattr("deploymachine.cloud.quota.check", lambda *_: None)
     with quota(instances=1):
         told = refused(cloud, "appnode1", "dbserver1")
     assert "Quota exceeded for instances" in told
-    assert "openstack quota show" in told
     assert len(cloud.servers()) == 1
     cloud.delete([server.name for server in cloud.servers()])
-    assert owned(cloud) == []
+    assert owned() == []
 
 
-def test_no_floating_address_left_is_told(cloud, sdk):
-    admin = sdk("admin")
-    before = admin.get_network_quotas("demo").floating_ips
-    admin.set_network_quotas("demo", floatingip=0)
-    try:
-        told = refused(cloud, "appnode1")
-    finally:
-        admin.set_network_quotas("demo", floatingip=before)
-    assert "Quota exceeded for resources: ['floatingip']" in told
-    cloud.boot(["appnode1"], wait_for_ssh=False)
-    assert cloud.servers().named("appnode1").public_ip
+def test_no_floating_address_left_is_told(cloud, network_quota, owned, monkeypatch):
+    with network_quota(floatingip=0):
+        assert "floating IPs: 1 wanted, 0 of 0 used" in refused(cloud, "appnode1")
+        assert owned() == []
+        monkeypatch.setattr("deploymachine.cloud.quota.check", lambda *_: None)
+        assert "Quota exceeded for resources: ['floatingip']" in refused(cloud, "appnode1")
+    assert cloud.boot(["appnode1"], wait_for_ssh=False)[0].public_ip
     cloud.delete(["appnode1"])
-    assert owned(cloud) == []
+    assert owned() == []
+
+
+def test_no_port_left_is_told(cloud, network_quota, owned):
+    with network_quota(port=1):  # the router's
+        assert "Maximum number of ports exceeded" in refused(cloud, "appnode1")
+    if len(cloud.servers()):
+        cloud.delete(["appnode1"])
+
+
+def test_a_disk_that_is_a_volume_where_there_is_no_block_storage(changed, owned):
+    server = {"name": "appnode1", "flavor": "m1.small", "volume": 10}
+    told = refused(changed(OPENSTACK_SERVERS={"appnode": [server]}), "appnode1")
+    assert "The cloud has no block storage" in told
+    assert owned() == []
+
+
+def test_two_that_must_be_kept_apart_on_a_single_host(cloud, changed, owned):
+    both = {"appnode": [("appnode1", "m1.small"), ("appnode2", "m1.small")]}
+    told = refused(changed(OPENSTACK_SERVERS=both, OPENSTACK_ANTI_AFFINITY="hard"), "appnode1", "appnode2")
+    assert "No valid host" in told
+    assert sorted(server.state for server in cloud.servers()) == ["ACTIVE", "ERROR"]
+    cloud.delete([server.name for server in cloud.servers()])
+    assert owned() == []
 
 
 @pytest.fixture
@@ -88,18 +103,18 @@ def second_network(sdk) -> Iterator[None]:
     network.delete_network(made.id)
 
 
-def test_several_networks_and_none_named(cloud, second_network):
-    told = refused(changed(cloud, OPENSTACK_NETWORK=None), "appnode1")
+def test_several_networks_and_none_named(changed, owned, second_network):
+    told = refused(changed(OPENSTACK_NETWORK=None), "appnode1")
     assert "private, second" in told
     assert "OPENSTACK_NETWORK" in told
-    assert owned(cloud) == []
+    assert owned() == []
 
 
-def test_a_project_without_a_network(settings):
-    empty = connect(settings.model_copy(update={"OPENSTACK_CLOUD": "other", "OPENSTACK_NETWORK": None}))
+def test_a_project_without_a_network(site, settings):
+    empty = connect(settings.model_copy(update={"OPENSTACK_CLOUD": "other", "OPENSTACK_NETWORK": ()}))
     try:
         assert "Which network?" in refused(empty, "appnode1")
-        assert owned(empty) == []
+        assert not list(empty.connection.compute.servers())
     finally:
         empty.close()
 
@@ -128,7 +143,7 @@ def test_servers_of_others_are_neither_seen_nor_touched(cloud, sdk):
             demo.compute.wait_for_delete(one, interval=1)
 
 
-def test_two_of_one_name_are_told_and_both_go(cloud, sdk):
+def test_two_of_one_name_are_told_and_both_go(cloud, sdk, owned):
     cloud.boot(["appnode1"], wait_for_ssh=False)
     mine = sdk("demo").compute.get_server(cloud.servers().named("appnode1").id)
     again = sdk("demo").compute.create_server(
@@ -140,15 +155,15 @@ def test_two_of_one_name_are_told_and_both_go(cloud, sdk):
     )
     assert again.id in refused(cloud, "appnode1")
     cloud.delete(["appnode1"])
-    assert owned(cloud) == []
+    assert owned() == []
 
 
-def test_one_that_is_still_being_built_is_waited_for_or_killed(cloud):
+def test_one_that_is_still_being_built_is_waited_for_or_killed(cloud, owned):
     interrupted(cloud, "appnode1")
     cloud.boot(["appnode1"], wait_for_ssh=False)
     interrupted(cloud, "dbserver1")
     cloud.delete([server.name for server in cloud.servers()])
-    assert owned(cloud) == []
+    assert owned() == []
 
 
 def interrupted(cloud: Cloud, name: str) -> None:

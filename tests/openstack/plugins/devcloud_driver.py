@@ -6,11 +6,13 @@ What a machine can't do (migrate, attach volumes, shelve) stays as Nova's own fa
 from __future__ import annotations
 
 import base64
+import io
 from typing import Any
 
-from devcloud_hypervisor import Guest, opened
+from devcloud_hypervisor import Guest, Link, opened
 from nova import exception
-from nova.compute import power_state
+from nova.compute import power_state, task_states
+from nova.image import glance
 from nova.virt import fake, hardware
 
 from deploymachine.errors import DevcloudError
@@ -30,23 +32,18 @@ class Devcloud(fake.FakeDriverWithoutFakeNodes):
     def spawn(self, context: Any, instance: Any, image_meta: Any, *args: Any, **rest: Any) -> None:
         super().spawn(context, instance, image_meta, *args, **rest)
         try:
-            self.hypervisor.boot(self._first(instance, image_meta.name, rest["network_info"]))
+            self.hypervisor.boot(self._defined(instance, image_meta, rest["network_info"]))
         except DevcloudError as error:
             raise exception.BuildAbortException(instance_uuid=instance.uuid, reason=str(error)) from error
 
-    def _first(self, instance: Any, image: str, network_info: Any) -> Guest:
-        """As much as a machine has: the first of its ports."""
-        vif = network_info[0]
-        subnet = vif["network"]["subnets"][0]
-        prefix = subnet["cidr"].partition("/")[2]
-        return self.hypervisor.first(
+    def _defined(self, instance: Any, image_meta: Any, network_info: Any) -> Guest:
+        return self.hypervisor.define(
             instance.uuid,
+            [_link(vif) for vif in network_info],
+            image_meta.id,
             hostname=instance.hostname,
-            image=image,
+            image=image_meta.name,
             memory_mb=instance.flavor.memory_mb,
-            address=f"{vif.fixed_ips()[0]['address']}/{prefix}",
-            gateway=subnet["gateway"]["address"],
-            mac=vif["address"],
             user_data=base64.b64decode(instance.user_data or "").decode(errors="surrogateescape"),
             keys=tuple(filter(None, [instance.key_data])),
             metadata=dict(instance.metadata),
@@ -69,6 +66,27 @@ class Devcloud(fake.FakeDriverWithoutFakeNodes):
         (self.hypervisor.kill if reboot_type == "HARD" else self.hypervisor.power_off)(guest)
         self.hypervisor.boot(guest)
 
+    def migrate_disk_and_power_off(self, context: Any, instance: Any, *args: Any, **rest: Any) -> str:
+        self.hypervisor.power_off(self._guest(instance))
+        return ""
+
+    def finish_migration(self, context: Any, migration: Any, instance: Any, *args: Any, **rest: Any) -> None:
+        self._boot_as(instance)
+
+    def finish_revert_migration(self, context: Any, instance: Any, *args: Any, **rest: Any) -> None:
+        self._boot_as(instance)
+
+    def _boot_as(self, instance: Any) -> None:
+        self.hypervisor.boot(self.hypervisor.resize(self._guest(instance), instance.flavor.memory_mb))
+
+    def snapshot(self, context: Any, instance: Any, image_id: str, update_task_state: Any) -> None:
+        """The disk stays with the hypervisor; Glance gets words in its place."""
+        update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
+        self.hypervisor.save(instance.uuid, image_id)
+        update_task_state(task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD)
+        form = {"disk_format": "raw", "container_format": "bare"}
+        glance.API().update(context, image_id, form, io.BytesIO(instance.uuid.encode()))
+
     def get_info(self, instance: Any, use_cache: bool = True) -> Any:
         self._guest(instance)
         alive = self.hypervisor.alive(instance.uuid)
@@ -82,3 +100,9 @@ class Devcloud(fake.FakeDriverWithoutFakeNodes):
         if guest is None:
             raise exception.InstanceNotFound(instance_id=instance.uuid)
         return guest
+
+
+def _link(vif: Any) -> Link:
+    subnet = vif["network"]["subnets"][0]
+    prefix = subnet["cidr"].partition("/")[2]
+    return Link(f"{vif.fixed_ips()[0]['address']}/{prefix}", subnet["gateway"]["address"] or "", vif["address"])

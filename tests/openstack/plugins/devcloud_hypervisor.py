@@ -1,21 +1,26 @@
-"""What Nova and Neutron decided goes in; devcloud's machines, links and floating addresses on this host come out.
+"""What Nova and Neutron decided goes in; devcloud's machines, links, rules and addresses on this host come out.
 
-The one place where the control plane meets devcloud. Machines are known by their server's id, from a file each.
+The one place where the control plane meets devcloud. Machines are known by their server's id, from a file each; so is
+what Neutron last said, because a machine is wired to it whenever either changes.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import threading
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
+
+from devcloud_wiring import Networks, wiring
 
 from deploymachine.devcloud import cgroups, host, image, layout, network
-from deploymachine.devcloud.firewall import Wiring
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.machines import Machine, Machines
 from deploymachine.devcloud.network import Plug
@@ -26,6 +31,15 @@ DIRECTORY = "DEPLOYMACHINE_OPENSTACK_HYPERVISOR"  # where nova-compute and Neutr
 
 
 @dataclass(frozen=True)
+class Link:
+    """A port as a machine sees it. address: with its prefix length."""
+
+    address: str
+    gateway: str
+    mac: str
+
+
+@dataclass(frozen=True)
 class Guest:
     """A machine and, once it was booted, nspawn's process."""
 
@@ -33,8 +47,8 @@ class Guest:
     process: Process | None = None
 
     @property
-    def number(self) -> int:
-        return self.machine.plug.number
+    def plugs(self) -> tuple[Plug, ...]:
+        return (self.machine.plug, *self.machine.more_plugs)
 
 
 class Hypervisor:
@@ -45,17 +59,25 @@ class Hypervisor:
         self.machines = Machines(place)
         self._lock = threading.Lock()
 
-    def first(self, server_id: str, **facts: object) -> Guest:
-        """A guest that is not there yet, with the lowest free number. facts: what Machine and Plug are made of."""
+    def define(self, server_id: str, links: Sequence[Link], image_id: str, **facts: Any) -> Guest:
+        """A guest that is not there yet. image_id: Glance's, which may be a snapshot of ours. facts: Machine's."""
         with self._lock:
-            taken = {guest.number for guest in self.guests()}
-            number = next(number for number in range(1, 1000) if number not in taken)
-            plug = Plug(number, *(str(facts.pop(name)) for name in ("address", "gateway", "mac")))
-            return self._save(Guest(Machine(id=server_id, plug=plug, **facts)))  # type: ignore[arg-type]
+            taken = {plug.number for guest in self.guests() for plug in guest.plugs}
+            free = (number for number in range(1, 1000) if number not in taken)
+            first, *more = [Plug(next(free), link.address, link.gateway, link.mac) for link in links]
+            snapshot = image_id if self._saved(image_id).exists() else None
+            machine = Machine(id=server_id, plug=first, more_plugs=tuple(more), snapshot=snapshot, **facts)
+            return self._save(Guest(machine))
 
     def boot(self, guest: Guest) -> None:
         """Raises DevcloudError."""
-        self._save(Guest(guest.machine, self.machines.boot(guest.machine)))
+        process = self.machines.boot(guest.machine)
+        self._save(replace(guest, process=process))
+        self.wire()
+
+    def resize(self, guest: Guest, memory_mb: int) -> Guest:
+        """Of a machine that is off."""
+        return self._save(replace(guest, machine=replace(guest.machine, memory_mb=memory_mb)))
 
     def alive(self, server_id: str) -> bool:
         guest = self.guest(server_id)
@@ -65,29 +87,52 @@ class Hypervisor:
         self.machines.power_off(guest.machine, guest.process)
 
     def kill(self, guest: Guest) -> None:
-        self.machines.kill(guest.number, guest.process)
+        self.machines.kill(guest.machine.plug.number, guest.process)
 
     def destroy(self, server_id: str) -> None:
         """Nothing stays of it. What is gone already doesn't matter."""
         guest = self.guest(server_id)
+        if guest is None:
+            return
+        self.machines.destroy(server_id, guest.machine.plug.number, guest.process)
+        for plug in guest.machine.more_plugs:
+            network.unplug(self.place, plug.number)
+        self._file(server_id).unlink(missing_ok=True)
+        self.wire()
+
+    def save(self, server_id: str, image_id: str) -> None:
+        """The machine's disk, for those that boot from that image."""
+        guest = self.guest(server_id)
         if guest is not None:
-            self.machines.destroy(server_id, guest.number, guest.process)
-            self._file(server_id).unlink(missing_ok=True)
+            self.machines.save(server_id, guest.machine.plug.number, image_id)
 
     def console(self, server_id: str) -> str:
         return self.machines.console(server_id)
 
-    def float(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Which floating address leads to which machine's; those not named lead nowhere."""
-        self.machines.guard(Wiring(floating=tuple(pairs), unguarded=True))
+    def wire(self, told: Networks | None = None) -> None:
+        """Put in force what Neutron said last, or says now, for the machines there are."""
+        file = self.place.directory / "networks.json"
+        with _only_one(self.place.directory):
+            if told is not None:
+                layout.write_private(file, json.dumps(told))
+            networks: Networks = json.loads(file.read_text()) if file.exists() else {}
+            plugs = {plug.mac: plug.number for guest in self.guests() for plug in guest.plugs}
+            self.machines.serve(wiring(networks, plugs, self.place.floating))
 
     def guest(self, server_id: str) -> Guest | None:
         try:
             row = json.loads(self._file(server_id).read_text())
         except FileNotFoundError:
             return None
-        plug = Plug(**row["machine"].pop("plug"))
-        machine = Machine(**{**row["machine"], "plug": plug, "keys": tuple(row["machine"]["keys"])})
+        facts = row["machine"]
+        machine = Machine(
+            **{
+                **facts,
+                "plug": _plug(facts["plug"]),
+                "more_plugs": tuple(map(_plug, facts["more_plugs"])),
+                "keys": tuple(facts["keys"]),
+            }
+        )
         return Guest(machine, Process(**row["process"]) if row["process"] else None)
 
     def guests(self) -> list[Guest]:
@@ -101,6 +146,13 @@ class Hypervisor:
     def _file(self, server_id: str) -> Path:
         return self.place.directory / "guests" / f"{server_id}.json"
 
+    def _saved(self, image_id: str) -> Path:
+        return self.place.directory / "snapshots" / image_id
+
+
+def _plug(row: dict[str, Any]) -> Plug:
+    return Plug(**{**row, "pairs": tuple(row["pairs"])})
+
 
 def opened(directory: Path | None = None) -> Hypervisor:
     """The one that `prepare` made."""
@@ -111,22 +163,20 @@ def opened(directory: Path | None = None) -> Hypervisor:
 
 
 def prepare(directory: Path) -> Layout:
-    """Networks chosen free on this host, their gateways up, the image built."""
+    """Networks chosen free on this host, the image built."""
     image.ensure(IMAGE, layout.images_directory(), print)
     with host.locked():
         place = layout.choose(directory)
         place.save()
         (directory / "guests").mkdir()
         host.enter(place)
-        floating = IPv4Network(place.floating)
-        # machines have a route each; the floating addresses are one
-        gateways = [f"{gateway(place.network)}/32", f"{gateway(place.floating)}/{floating.prefixlen}"]
-        Machines(place).serve(Wiring(gateways=tuple(gateways), unguarded=True))
+        Machines(place).serve(wiring(_to_be(place), {}, place.floating))
     return place
 
 
-def gateway(cidr: str) -> str:
-    return str(IPv4Network(cidr)[1])
+def _to_be(place: Layout) -> Networks:
+    """What Neutron will be told; held at once, so that nobody else finds it free."""
+    return {"subnets": [{"cidr": place.network, "gateway": str(IPv4Network(place.network)[1]), "outside": False}]}
 
 
 def remove(directory: Path) -> None:
@@ -137,11 +187,23 @@ def remove(directory: Path) -> None:
     with host.locked():
         here = Hypervisor(place)
         for guest in here.guests():
-            here.destroy(guest.machine.id)
+            here.machines.destroy(guest.machine.id, guest.machine.plug.number, guest.process)
         here.machines.kill_strays()
         for disk in (directory / "machines").glob("*"):
             here.machines.erase(disk.name)
         network.tear_down(place)
         cgroups.remove(place.cgroup)
         host.leave(place)
+    image.release(place.images, f"{place.tag}-*")
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
+    """Nova and Neutron wire from a process each."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
