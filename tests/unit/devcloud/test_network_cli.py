@@ -118,7 +118,7 @@ def test_quotas_and_limits(cli, service):
     usage = {row["Resource"]: row["In Use"] for row in cli("quota show --usage")}
     assert usage["ports"] == 1
     limits = {row["Name"]: row["Value"] for row in cli("limits show --absolute")}
-    assert limits["maxTotalInstances"] == 5
+    assert limits["instances"] == 5
     cli("floating ip create public")
     cli("floating ip create public")
     assert "Quota exceeded for resources: ['floatingip']." in cli("floating ip create public", fails=True)
