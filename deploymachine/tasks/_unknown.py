@@ -13,6 +13,7 @@ from invoke.parser.parser import ParseMachine
 from deploymachine import servertypes
 from deploymachine.errors import UsageError
 
+_see_value = ParseMachine.see_value
 INVOKES_OWN = re.compile(r"No idea what '(.+)' is!")
 
 
@@ -24,11 +25,9 @@ def tell_unknown_words(tasks: Sequence[str]) -> None:
         task = self.context.name if self.context is not None else None
         raise ParseError(f"error: {explained(word[1], task, tasks)}" if word else message, self.context)
 
-    see_value = ParseMachine.see_value
-
     def checked(self: ParseMachine, value: Any) -> None:
         try:
-            see_value(self, value)
+            _see_value(self, value)
         except ValueError:
             flag = self.flag.name if self.flag is not None else "it"
             wrong = UsageError(f"--{flag.replace('_', '-')} takes a number, not {value!r}")

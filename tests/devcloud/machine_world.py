@@ -29,10 +29,12 @@ def connect(directory: Path, cloud: str = "devcloud") -> Connection:
 
 def let_in(connection: Connection) -> None:
     """Open the project's default group for SSH and ping, as whoever gets a new project does first of all."""
-    group = next(iter(connection.network.security_groups(name="default")))
-    for protocol, port in (("tcp", 22), ("icmp", None)):
-        wanted = {"protocol": protocol, "port_range_min": port, "port_range_max": port}
-        connection.network.create_security_group_rule(security_group_id=group.id, direction="ingress", **wanted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the SDK deprecates within itself, wherever it is called from
+        group = next(iter(connection.network.security_groups(name="default")))
+        for protocol, port in (("tcp", 22), ("icmp", None)):
+            wanted = {"protocol": protocol, "port_range_min": port, "port_range_max": port}
+            connection.network.create_security_group_rule(security_group_id=group.id, direction="ingress", **wanted)
 
 
 def until(answer: Callable[[], object], seconds: float = PATIENCE) -> object:
