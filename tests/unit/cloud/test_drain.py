@@ -1,13 +1,22 @@
-import pytest
+import io
+import sys
+from dataclasses import replace
 
-from deploymachine import servertypes
+import pytest
+from invoke.context import Context
+
+from deploymachine import bake, drain, servertypes
 from deploymachine.cloud.owned import Belongings, Thing
+from deploymachine.cloud.specs import BootSpec
 from deploymachine.drain import Leaving, parsed
+from deploymachine.errors import ConnectError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.report import LineReport
 from deploymachine.scale_down import asks_twice, chosen, telling
 from deploymachine.secrets import Secrets
 from deploymachine.servertypes import Deployment
+from deploymachine.ssh import Completed
+from deploymachine.tasks import _names
 from tests.unit.cloud.fake_openstack import make_settings
 
 SITE = {"repository": ".", "wsgi": "a:b", "settings_module": "a"}
@@ -48,7 +57,7 @@ def test_a_look_at_a_balancer():
 
 def test_only_appnodes_are_drained_each_site_of_them(deployment):
     find = deployment.inventory.named
-    leaving = Leaving([find("appnode2"), find("dbserver1")], deployment, LineReport(None))
+    leaving = Leaving([find("appnode2"), find("dbserver1")], deployment, LineReport(io.StringIO()))
     assert leaving.endpoints == {("10.87.0.12", 8000), ("10.87.0.12", 8001)}
     assert [server.name for server in leaving.after.inventory] == ["appnode1", "loadbalancer1", "old1"]
 
@@ -86,3 +95,106 @@ def test_what_is_asked_twice(deployment, names, twice):
     found = asks_twice([deployment.inventory.named(name) for name in names], deployment.inventory)
     assert found.keys() == twice.keys()
     assert all(words in found[name] for name, words in twice.items())
+
+
+class Balancer:
+    """Looked at again and again: each time it shows the next of `looks`, at the end the last one for ever."""
+
+    def __init__(self, *looks):
+        self.looks = list(looks)
+
+    def run(self, _command):
+        shown = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return Completed(0, shown, "")
+
+
+BUSY = "   1: 0A00570A:A1B2 0C00570A:1F40 01 0 0 0 0 0 2\n"
+OLD, NEW = ("/proc/7/cmdline:nginx: worker process\0\n", "/proc/9/cmdline:nginx: worker process\0\n")
+LEAVING_OLD = "/proc/7/cmdline:nginx: worker process is shutting down\0\n"
+
+
+def test_a_balancer_has_let_go_when_old_workers_take_nothing_and_no_connection_is_open(deployment, monkeypatch):
+    monkeypatch.setattr(drain, "POLL", 0)
+    leaving = Leaving([deployment.inventory.named("appnode2")], deployment, LineReport(io.StringIO()))
+    # An old worker that has not heard of the reload yet has no connection at this moment, but may take a request.
+    balancer = Balancer(OLD + NEW, OLD + NEW + BUSY, LEAVING_OLD + NEW + BUSY, LEAVING_OLD + NEW, "never looked at")
+    assert drain._until_let_go(leaving, balancer, frozenset({"7"})) == ""
+    assert balancer.looks == ["never looked at"]
+
+
+def test_what_does_not_end_in_time_is_told(deployment, monkeypatch):
+    monkeypatch.setattr(drain, "POLL", 0)
+    leaving = Leaving([deployment.inventory.named("appnode2")], deployment, LineReport(io.StringIO()), seconds=0.05)
+    note = drain._until_let_go(leaving, Balancer(NEW + BUSY), frozenset({"7"}))
+    assert note == "requests to appnode2 did not end within 0 s; they end with the server"
+    assert "an old worker of nginx" in drain._until_let_go(leaving, Balancer(OLD), frozenset({"7"}))
+
+
+def test_a_balancer_that_does_not_answer_stops_it_unless_forced(deployment, monkeypatch):
+    monkeypatch.setattr("deploymachine.cloud.banner.answering_port", lambda _address, _ports: None)
+    victim = deployment.inventory.named("appnode2")
+    deployment = replace(deployment, inventory=Inventory([victim, SILENT]))
+    leaving = Leaving([victim], deployment, LineReport(io.StringIO()))
+    with pytest.raises(ConnectError, match="loadbalancer9 does not answer, so it can't be told who goes") as caught:
+        drain.drain(leaving)
+    assert "--force" in caught.value.hint
+    notes = drain.drain(replace(leaving, force=True))
+    assert notes == ["loadbalancer9 does not answer: cook it when it is back"]
+    off = replace(deployment, inventory=Inventory([victim, replace(SILENT, state="SHUTOFF")]))
+    assert drain.drain(replace(leaving, deployment=off)) == ["loadbalancer9 is SHUTOFF: cook it when it is back"]
+
+
+SILENT = Server("loadbalancer9", "loadbalancer", "127.0.0.1", id="9")
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("openstack_kill appnode2", ["appnode2"]),
+        ("openstack_kill appnode2 appnode3 --yes", ["appnode2", "appnode3"]),
+        ("openstack_kill appnode2,appnode3,appnode2", ["appnode2", "appnode3"]),
+        ("openstack_kill appnode2 everything kokki", ["appnode2"]),
+        ("everything kokki openstack_kill appnode2 appnode3", ["appnode2", "appnode3"]),
+    ],
+)
+def test_a_task_takes_as_many_names_as_are_said(monkeypatch, line, names):
+    seen = []
+
+    @_names.named_task(help={"names": "of servers"})
+    def openstack_kill(_, names, yes=False):
+        seen.append(names)
+
+    monkeypatch.setattr(sys, "argv", ["fab", *line.split()])
+    _names.know_tasks(["everything", "kokki", "openstack_kill"])
+    words = [argument.name for argument in openstack_kill.get_arguments() if argument.positional]
+    count = len([word for word in line.split() if word.startswith("appnode")])
+    assert len(words) == count
+    given = line.split()[line.split().index("openstack_kill") + 1 :][:count]
+    openstack_kill(Context(), **dict(zip(words, given, strict=True)), yes=True)
+    assert seen == [names]
+
+
+BAKED = {"appnode": ("id-of-baked", "baked-appnode"), "loadbalancer": (None, "stale-loadbalancer")}
+
+
+def test_servers_boot_from_the_baked_image_of_their_type_unless_another_was_chosen(deployment, monkeypatch):
+    monkeypatch.setattr(bake, "code_of", lambda kind, _settings: f"code of {kind}")
+    asked = []
+
+    class Cloud:
+        def baked_image(self, kind, fingerprint):
+            asked.append((kind, fingerprint))
+            return BAKED.get(kind, (None, None))
+
+    specs = [
+        BootSpec("appnode3", "appnode", "m1.small"),
+        BootSpec("appnode4", "appnode", "m1.small", image="debian-12"),
+        BootSpec("appnode5", "appnode", "m1.small", volume=20),
+        BootSpec("dbserver2", "dbserver", "m1.small"),
+        BootSpec("loadbalancer2", "loadbalancer", "m1.small"),
+    ]
+    found, lines = bake.from_baked(Cloud(), deployment.settings, specs)
+    assert [spec.image for spec in found] == ["id-of-baked", "debian-12", None, None, None]
+    assert asked == [(kind, f"code of {kind}") for kind in ("appnode", "dbserver", "loadbalancer")]
+    assert lines[0] == "appnode: booting from the baked image baked-appnode"
+    assert lines[1].startswith("loadbalancer: stale-loadbalancer was baked of other cookbooks or another image")
