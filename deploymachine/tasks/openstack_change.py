@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from deploymachine import servertypes
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
-from deploymachine.report import Report
 from deploymachine.tasks._deployment import cloud, deployment, settings
 from deploymachine.tasks._names import named_task
 from deploymachine.tasks._prompt import agreed, typed
@@ -18,6 +18,9 @@ from deploymachine.tasks._report import reported
 from deploymachine.tasks._table import print_table
 from deploymachine.tasks._task import task
 from deploymachine.tasks.ssh_config import keep_up
+
+if TYPE_CHECKING:
+    from deploymachine.report import Report
 
 YES = "do not ask"
 MEAN_IT = "type the second answer beforehand: the names, with commas"
@@ -81,11 +84,11 @@ def openstack_leaks(_: Context, delete: bool = False, data: bool = False, yes: b
         return
     print_table(("kind", "name", "id", "why"), [(one.kind, one.name, one.id, one.why) for one in found])
     doomed = [leak for leak in found if data or not leak.data]
-    if not delete or not doomed:
+    if not delete:
         return
     if len(doomed) < len(found):
         print(f"Kept data stays ({len(found) - len(doomed)}): --data deletes it as well.")
-    if agreed(f"Delete {', '.join(f'{leak.kind} {leak.name}' for leak in doomed)}?", yes):
+    if doomed and agreed(f"Delete {', '.join(f'{leak.kind} {leak.name}' for leak in doomed)}?", yes):
         cloud().delete_leaks(doomed)
         print(f"Deleted {len(doomed)}.")
 
