@@ -8,10 +8,10 @@ from urllib.parse import quote
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
 from deploymachine.secrets import Secret
-from deploymachine.servertypes import Deployment, Opening, open_to
+from deploymachine.servertypes import Deployment, Opening, cachenode, open_to
 from deploymachine.settings import Settings, Site
 
-LETS_IN = ("dbserver",)
+LETS_IN = ("dbserver", "cachenode")
 
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
@@ -59,6 +59,8 @@ def _environment(name: str, site: Site, server: Server, deployment: Deployment) 
     }
     if site.database is not None:
         variables["DATABASE_URL"] = _database_url(site.database, name, deployment)
+    if (caches := cachenode.urls(name, deployment)) is not None:
+        variables["CACHE_URL"] = caches
     return {**variables, **site.environment}
 
 

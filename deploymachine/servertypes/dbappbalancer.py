@@ -1,3 +1,3 @@
-"""dbappbalancer: loadbalancer, appnode and dbserver on one server, where everybody starts."""
+"""dbappbalancer: loadbalancer, appnode, dbserver and cachenode on one server, where everybody starts."""
 
-PARTS = ("loadbalancer", "appnode", "dbserver")
+PARTS = ("loadbalancer", "appnode", "dbserver", "cachenode")

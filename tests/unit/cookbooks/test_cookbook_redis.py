@@ -1,0 +1,107 @@
+"""What Redis is told: who may come in, how much memory it may take, whose writes it copies."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+CONF = "/etc/redis/redis.conf"
+REPLICAS = {"user": "shop.replica", "password": "copy-password"}
+
+
+@pytest.fixture
+def redis(declare):
+    def declared(**attributes):
+        given = {"users": {"shop.sites": "site-password"}, "memory_mb": 1000, "replicas": REPLICAS, **attributes}
+        return declare("redis", **{f"redis.{key}": value for key, value in given.items()})
+
+    return declared
+
+
+def lines(text):
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_it_listens_where_it_is_told_and_on_the_loopback(redis, content):
+    told = lines(content(redis(listen_addresses=["10.0.0.6"]), CONF))
+    assert {"bind 127.0.0.1 10.0.0.6", "port 6379", "protected-mode yes"} <= set(told)
+
+
+def test_nobody_comes_in_without_a_name_and_no_password_stands_in_the_file(redis, content):
+    text = content(redis(), CONF)
+    assert "user default off" in lines(text)
+    assert f"user shop.sites on #{hashlib.sha256(b'site-password').hexdigest()} " in text
+    assert "site-password" not in text
+    assert "copy-password" not in text
+    assert "replicaof" not in text
+
+
+def test_only_a_copy_holds_the_password_it_copies_with(redis, content):
+    told = lines(content(redis(replica_of="10.0.0.5"), CONF))
+    assert {"replicaof 10.0.0.5 6379", "masteruser shop.replica", "masterauth copy-password"} <= set(told)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "limit"),
+    [({}, 600), ({"memory_share": 0.125}, 125), ({"memory_mb": 10}, 32), ({"maxmemory_mb": 77}, 77)],
+)
+def test_its_memory_is_a_share_of_the_machines(redis, content, attributes, limit):
+    told = lines(content(redis(**attributes), CONF))
+    assert {f"maxmemory {limit}mb", "maxmemory-policy allkeys-lru"} <= set(told)
+
+
+def test_it_forgets_unless_it_is_told_not_to(redis, content):
+    assert {'save ""', "appendonly no"} <= set(lines(content(redis(), CONF)))
+    assert "appendonly yes" in lines(content(redis(persistent=True), CONF))
+
+
+def test_what_is_set_further_comes_last(redis, content):
+    assert lines(content(redis(settings={"maxclients": 50}), CONF))[-1] == "maxclients 50"
+
+
+def test_only_root_and_redis_read_the_file_and_any_change_restarts_it(redis):
+    kitchen = redis()
+    file = kitchen.resources["File"][CONF]
+    assert (file.owner, file.group, file.mode) == ("root", "redis", 0o640)
+    unit = kitchen.resources["SystemdUnit"]["redis-server.service.d/deploymachine.conf"]
+    for resource in (file, unit):
+        assert {action for action, _service in resource.subscriptions["delayed"]} == {"restart"}
+
+
+def test_redis_takes_its_file(redis, content, tmp_path):
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("redis-server is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "redis.conf").write_text(content(redis(port=port, settings={"dir": tmp_path}), CONF))
+    with subprocess.Popen([server, tmp_path / "redis.conf"], stdout=subprocess.DEVNULL) as process:
+        try:
+            assert answer(port, "PING").startswith("-NOAUTH")
+            assert answer(port, "AUTH shop.sites site-password", "FLUSHDB").endswith("+OK")
+            assert "-NOPERM" in answer(port, "AUTH shop.sites site-password", "CONFIG GET *")
+        finally:
+            process.terminate()
+
+
+def answer(port, *commands):
+    """The last line that Redis answers to each command."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            connection = socket.create_connection(("127.0.0.1", port), 5)
+            break
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+    with connection:
+        said = []
+        for command in commands:
+            connection.sendall(command.encode() + b"\r\n")
+            said.append(connection.recv(4096).decode().strip())
+    return said[-1]
