@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploymachine.bundle import TARGET
 from deploymachine.errors import SettingsError, UsageError
 from deploymachine.settings_file import execute, settings_path
 
-OURS = TARGET / "cookbooks"
+OURS = Path(__file__).parent / "target" / "cookbooks"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 DEFAULT_FOLDER = "cookbooks"
 

@@ -8,15 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deploymachine.report import Report, report
 from deploymachine.tasks._deployment import settings
+
+if TYPE_CHECKING:
+    from deploymachine.report import Report
 
 
 @contextmanager
 def reported() -> Iterator[Report]:
     """Show what a task does, and add it to .deploymachine/history.jsonl, also where it fails."""
+    from deploymachine.report import report
+
     shown = report()
     failed = True
     try:

@@ -11,7 +11,6 @@ from invoke.context import Context
 
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
-from deploymachine.report import Report
 from deploymachine.tasks._deployment import cloud, inventory, settings
 from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._report import reported
@@ -21,6 +20,7 @@ from deploymachine.tasks.ssh_config import keep_up
 
 if TYPE_CHECKING:
     from deploymachine.cloud import Asked
+    from deploymachine.report import Report
 
 BAKED = "boot from the image that openstack_bake made of the type, when it is there and current (the default)"
 YES = "do not ask before a broken server is deleted and made anew"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from deploymachine import ssh_config as configuration
 from deploymachine.errors import DeployMachineError
 from deploymachine.tasks._deployment import inventory, settings
 from deploymachine.tasks._task import task
@@ -16,6 +15,8 @@ from deploymachine.tasks._task import task
 @task(help={"write": "write it to .deploymachine/ssh_config and keep it up", "path": "write it there instead"})
 def ssh_config(_: Context, write: bool = False, path: str = "") -> None:
     """An OpenSSH configuration for the servers there are: print it, or write it and say what to include."""
+    from deploymachine import ssh_config as configuration
+
     if not write and not path:
         print(configuration.text_of(settings(), inventory()), end="")
         return
@@ -26,6 +27,8 @@ def ssh_config(_: Context, write: bool = False, path: str = "") -> None:
 
 def keep_up() -> None:
     """Make the file anew where there is one. What goes wrong is a warning: the servers themselves are as wanted."""
+    from deploymachine import ssh_config as configuration
+
     try:
         if configuration.path(settings()).exists():
             configuration.write(settings(), inventory())
