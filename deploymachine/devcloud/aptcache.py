@@ -5,7 +5,6 @@ A package is then fetched once, however many machines install it. The cache asks
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -18,7 +17,6 @@ from deploymachine.devcloud.run import has_tool, run, system_environment
 from deploymachine.errors import DevcloudError
 
 TOOL = "apt-cacher-ng"
-USER = "nobody"  # it needs no rights but to its own directory
 CHOOSER = "usr/local/lib/devcloud/apt-proxy"
 SETTING = "etc/apt/apt.conf.d/00devcloud"
 
@@ -39,7 +37,6 @@ def ensure(layout: Layout) -> bool:
     home = layout.directory / "aptcache"
     for directory in (home, home / "packages", home / "log"):
         directory.mkdir(exist_ok=True)
-        shutil.chown(directory, USER)
     (home / "acng.conf").write_text(configuration(layout, proxy_of(run(["apt-config", "dump"]))))
     host, port = address(layout)
     with (layout.directory / "aptcache.log").open("ab") as log:
@@ -50,7 +47,6 @@ def ensure(layout: Layout) -> bool:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            user=USER,
             env=system_environment({}),
         )
     deadline = time.monotonic() + 10

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +71,11 @@ class Machines(Links):
 
     def power_off(self, machine: Machine, process: Process | None, seconds: float = 20) -> None:
         """Through its own systemd, as a power button does; what doesn't listen is killed."""
-        send(nspawn.leader(process), nspawn.POWER_OFF)
-        ended(process, seconds)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            send(nspawn.leader(process), nspawn.POWER_OFF)  # again and again: one that just began to boot misses it
+            if ended(process, 0.5):
+                break
         self.kill(machine.plug.number, process)
 
     def kill(self, number: int, process: Process | None) -> None:
