@@ -93,8 +93,10 @@ class Collection:
     def _links(self, rows: list[Json], shown: list[Json]) -> Json:
         """Where the pages beside this one are, if only a part was asked for."""
         limit = request.args.get("limit")
-        if limit is None or not shown:
+        if limit is None:
             return {}
+        if not shown:
+            return {f"{self.plural}_links": [{"rel": "previous", "href": _href(limit, "", page_reverse="True")}]}
         found = []
         if rows[-1]["id"] != shown[-1]["id"]:
             found.append({"rel": "next", "href": _href(limit, shown[-1]["id"])})
@@ -107,7 +109,8 @@ READ_ONLY = ("id", "status", "created_at", "updated_at", "revision_number", "rou
 
 def _href(limit: str, marker: str, **more: str) -> str:
     others = [(name, value) for name, value in request.args.items(multi=True) if name not in ("limit", "marker")]
-    return f"{request.base_url}?{urlencode([('limit', limit), ('marker', marker), *others, *more.items()])}"
+    marked = [("marker", marker)] if marker else []
+    return f"{request.base_url}?{urlencode([('limit', limit), *marked, *others, *more.items()])}"
 
 
 def matching(rows: list[Json]) -> list[Json]:

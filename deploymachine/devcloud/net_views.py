@@ -46,12 +46,12 @@ def show_network(cloud: Cloud, network: Network) -> Json:
         "router:external": network.external,
         "vlan_transparent": False,
         "qinq": False,
-        "is_default": network.external,
         "availability_zone_hints": [],
         "availability_zones": ["nova"] if subnets else [],
         "ipv4_address_scope": None,
         "ipv6_address_scope": None,
         "description": network.description,
+        **({"is_default": False} if network.external else {}),
         **common(network, OTHERS if network.external else PROJECT),
     }
 

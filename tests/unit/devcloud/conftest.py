@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import warnings
 from pathlib import Path
@@ -13,7 +14,7 @@ from werkzeug.serving import make_server
 
 from deploymachine.devcloud import cloudsyaml
 from deploymachine.devcloud.api import create_app, open_cloud
-from deploymachine.devcloud.layout import Layout, free_port
+from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.process import Process
 from deploymachine.errors import DevcloudError
 
@@ -47,12 +48,14 @@ class FakeMachines:
         return process in self.living
 
     def power_off(self, machine, process):
+        self.gate.wait(10)
         self.living.discard(process)
 
     def kill(self, number, process):
         self.living.discard(process)
 
     def destroy(self, server_id, number, process):
+        self.gate.wait(10)
         self.living.discard(process)
         self.booted.pop(server_id, None)
 
@@ -117,18 +120,45 @@ class FakeMachines:
         self.links = {machine: [p for p in plugs if p.number != number] for machine, plugs in self.links.items()}
 
 
+def unused_port():
+    """One that the kernel chooses: other runs of these tests look for theirs at the same time."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Scheduled:
+    """Holds servers that wait for a host until `gate` is set, as a busy scheduler does."""
+
+    def __init__(self, work, gate):
+        self.work, self.gate = work, gate
+
+    def __getattr__(self, name):
+        return getattr(self.work, name)
+
+    def later(self, identity, work, failed):
+        def held(identity):
+            self.gate.wait(10)
+            work(identity)
+
+        return self.work.later(identity, held, failed)
+
+
 class Service:
     """A devcloud's API in a thread; `restart` is what a new daemon with the same state would be."""
 
     def __init__(self, home: Path, network: str = "10.9.0.0/24", floating: str = "10.19.0.0/24") -> None:
         self.directory = home
         self.machines = FakeMachines()
-        self.layout = Layout(home, home / "images", free_port(), network, floating, "right", "a secret", 1400)
+        self.scheduled = threading.Event()
+        self.scheduled.set()
+        self.layout = Layout(home, home / "images", unused_port(), network, floating, "right", "a secret", 1450)
         cloudsyaml.write(home, self.layout)
         self.start()
 
     def start(self) -> None:
         self.cloud = open_cloud(self.layout, self.machines)
+        self.cloud.compute.work = Scheduled(self.cloud.compute.work, self.scheduled)
         self.cloud.compute.resume()
         self.server = make_server("127.0.0.1", self.layout.port, create_app(self.cloud), threaded=True)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
