@@ -9,14 +9,14 @@ from deploymachine import bake, drain, servertypes
 from deploymachine.cloud.owned import Belongings, Thing
 from deploymachine.cloud.specs import BootSpec
 from deploymachine.drain import Leaving, parsed
-from deploymachine.errors import ConnectError
+from deploymachine.errors import ConnectError, UsageError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.report import LineReport
 from deploymachine.scale_down import asks_twice, chosen, telling
 from deploymachine.secrets import Secrets
 from deploymachine.servertypes import Deployment
 from deploymachine.ssh import Completed
-from deploymachine.tasks import _names
+from deploymachine.tasks import _names, _prompt
 from tests.unit.cloud.fake_openstack import make_settings
 
 SITE = {"repository": ".", "wsgi": "a:b", "settings_module": "a"}
@@ -198,3 +198,16 @@ def test_servers_boot_from_the_baked_image_of_their_type_unless_another_was_chos
     assert asked == [(kind, f"code of {kind}") for kind in ("appnode", "dbserver", "loadbalancer")]
     assert lines[0] == "appnode: booting from the baked image baked-appnode"
     assert lines[1].startswith("loadbalancer: stale-loadbalancer was baked of other cookbooks or another image")
+
+
+def test_a_second_answer_is_typed_and_nobody_is_asked_where_nobody_is(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(UsageError, match="This needs 'dbserver1' to be typed") as caught:
+        _prompt.typed("its databases go with it", "dbserver1", "")
+    assert "--yes-i-mean-it dbserver1" in caught.value.hint
+    assert _prompt.typed("why", "dbserver1", "appnode1,dbserver1")
+    assert not _prompt.typed("why", "dbserver1", "dbserver")
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": staticmethod(lambda: True)}))
+    monkeypatch.setattr("builtins.input", lambda question: "dbserver1 " if "Type dbserver1" in question else "")
+    assert _prompt.typed("its databases go with it", "dbserver1", "")
+    assert not _prompt.typed("it is the last one", "appnode1", "")
