@@ -13,8 +13,9 @@ from openstackclient.compute.v2.server import ShowServer
 from openstackclient.shell import OpenStackShell
 from osc_lib.command.command import Command, Lister
 
-from deploymachine.cloud import Cloud, boot_spec, connect
+from deploymachine.cloud import Asked, Cloud, boot_spec, connect
 from deploymachine.cloud.lookup import suggestion
+from deploymachine.cloud.patience import make_patient
 from deploymachine.cloud.words import explained
 from deploymachine.errors import CloudError, UsageError
 from deploymachine.settings import Settings
@@ -83,7 +84,9 @@ class Shell(OpenStackShell):
 
 def deployment(command: Any) -> tuple[Settings, Cloud]:
     """The settings, and their servers over the session that openstack's shell opened."""
-    return command.app.settings, Cloud(command.app.settings, command.app.client_manager.sdk_connection)
+    connection = command.app.client_manager.sdk_connection
+    make_patient(connection)
+    return command.app.settings, Cloud(command.app.settings, connection)
 
 
 class ListServers(Lister):
@@ -104,7 +107,7 @@ class Show(ShowServer):
 
 
 class Boot(Command):
-    """Boot servers that are not there yet and wait until they answer SSH; those that exist are kept."""
+    """Boot servers that are not there yet and wait until they answer SSH; those that run are kept, others mended."""
 
     def get_parser(self, prog_name: str) -> ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -112,13 +115,19 @@ class Boot(Command):
         parser.add_argument("--type", help="default: what settings.py says, else the name's letters")
         parser.add_argument("--flavor", help="default: what settings.py says")
         parser.add_argument("--image", help="default: OPENSTACK_IMAGE of settings.py")
+        parser.add_argument("--volume", type=int, metavar="GB", help="boot from a volume of that size")
+        parser.add_argument("--network", action="append", default=[], help="may be given several times")
+        parser.add_argument("--zone", help="default: the one where the fewest of its type are")
+        parser.add_argument("--yes", action="store_true", help="delete broken servers and make them anew")
         return parser
 
     def take_action(self, parsed_args: Namespace) -> None:
         settings, cloud = deployment(self)
-        asked = parsed_args.type, parsed_args.flavor, parsed_args.image
+        given = parsed_args
+        asked = Asked(given.type, given.flavor, given.image, given.volume, tuple(given.network), given.zone)
+        specs = [boot_spec(settings, name, asked=asked) for name in given.names]
         try:
-            cloud.boot([boot_spec(settings, name, *asked) for name in parsed_args.names], _line)
+            cloud.boot(specs, _line, lambda _: given.yes)
         finally:
             for warning in cloud.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
