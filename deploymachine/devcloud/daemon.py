@@ -15,7 +15,7 @@ from pathlib import Path
 
 import waitress  # type: ignore[import-untyped]
 
-from deploymachine.devcloud import layout
+from deploymachine.devcloud import announcements, layout
 from deploymachine.devcloud.api import Cloud, create_app, open_cloud
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.machines import Machines
@@ -26,6 +26,7 @@ THREADS = 40  # each create call may wait in one while other clients read
 def serve(place: Layout) -> None:
     cloud = open_cloud(place, Machines(place))
     cloud.networking.serve()
+    announcements.follow(place, lambda: cloud.networking.wiring().wires)
     cloud.compute.resume()
     answer(cloud, THREADS)
 

@@ -100,6 +100,14 @@ def _lead(layout: Layout, wires: Iterable[Wire]) -> None:
         succeeds(["ip", "route", "append", address, "dev", link])  # fails while its machine is off
 
 
+def prefer(address: str, link: str) -> None:
+    """Of the links that lead to an address, take that one."""
+    rows = json.loads(run(["ip", "-j", "-4", "route", "show", address]) or "[]")
+    if rows and rows[0].get("dev") != link:
+        succeeds(["ip", "route", "delete", address, "dev", link])
+        succeeds(["ip", "route", "prepend", address, "dev", link])
+
+
 def surroundings(layout: Layout) -> list[IPv4Network]:
     """What is routed to or held by links that are not this devcloud's."""
     prefix = f"dc{layout.tag}-"

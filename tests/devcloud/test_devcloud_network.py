@@ -229,6 +229,41 @@ def test_a_machine_cannot_use_an_address_that_is_not_its_own_unless_it_is_allowe
         assert not host_reaches(extra)
 
 
+ANNOUNCE = """
+import socket
+
+own = socket.inet_aton("{address}")
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as line:
+    line.bind(("eth0", 0x0806))
+    mac = line.getsockname()[4]
+    head = bytes.fromhex("ffffffffffff") + mac + bytes.fromhex("0806")
+    line.send(head + bytes.fromhex("0001080006040001") + mac + own + bytes(6) + own)
+"""
+
+
+def test_an_address_that_two_may_hold_is_where_it_was_announced_last(world):
+    """As keepalived moves it."""
+    shared = world.address("left").rpartition(".")[0] + ".201"
+    for name in ("left", "right"):
+        world.net.update_port(world.port(name), allowed_address_pairs=[{"ip_address": shared}])
+        sh(world.ssh[name], f"ip address add {shared}/32 dev eth0")
+
+    def holder() -> str:
+        with socket.create_connection((shared, 22), 2) as line:
+            line.recv(10)
+        with world.login.connect(shared) as ssh:
+            return sh(ssh, "hostname").strip()
+
+    try:
+        for name in ("right", "left", "right"):
+            sh(world.ssh[name], f"python3 -c {shlex.quote(ANNOUNCE.format(address=shared))}")
+            assert until(lambda name=name: holder() == name)
+    finally:
+        for name in ("left", "right"):
+            sh(world.ssh[name], f"ip address del {shared}/32 dev eth0")
+            world.net.update_port(world.port(name), allowed_address_pairs=[])
+
+
 def test_a_floating_address_leads_somewhere_just_as_long_as_it_is_told_to(world, cloud):
     public = world.net.find_network("public")
     address = world.net.create_ip(floating_network_id=public.id)
