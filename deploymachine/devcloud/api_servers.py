@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from deploymachine.devcloud import api_attachments, api_floatingips, api_interfaces, api_limits, api_server_groups
 from deploymachine.devcloud.api import Cloud, Json, body_of, page
-from deploymachine.devcloud.api_compute import links, nova, with_next
+from deploymachine.devcloud.api_compute import at_least, links, nova, with_next
 from deploymachine.devcloud.server_actions import act
 from deploymachine.devcloud.server_view import addresses, brief_server, groups_of, show_server
 from deploymachine.devcloud.server_wish import checked_metadata, wish_of
@@ -95,7 +95,7 @@ def _address_routes(api: Blueprint, cloud: Cloud) -> None:
 
 def birth(server: Server) -> Json:
     """The one action that every server has had."""
-    return {
+    shown: Json = {
         "action": "create",
         "instance_uuid": server.id,
         "request_id": f"req-{server.id}",
@@ -103,8 +103,8 @@ def birth(server: Server) -> Json:
         "project_id": PROJECT,
         "start_time": f"{server.created.rstrip('Z')}.000000",
         "message": None,
-        "updated_at": f"{server.updated.rstrip('Z')}.000000",
     }
+    return {**shown, "updated_at": f"{server.updated.rstrip('Z')}.000000"} if at_least(58) else shown
 
 
 def _metadata_routes(api: Blueprint, cloud: Cloud) -> None:

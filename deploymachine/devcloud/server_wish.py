@@ -7,30 +7,30 @@ import binascii
 import re
 
 from deploymachine.devcloud.api import Json
+from deploymachine.devcloud.api_compute import at_least
 from deploymachine.devcloud.attaching import Device
 from deploymachine.devcloud.compute import Wish
 from deploymachine.devcloud.state import Refused
 
 USER_DATA_BYTES = 65535
 PROPERTIES = {
-    *("name", "imageRef", "flavorRef", "networks", "security_groups", "key_name", "user_data", "metadata", "tags"),
-    *("min_count", "max_count", "config_drive", "availability_zone", "description", "adminPass", "personality"),
-    *("block_device_mapping_v2", "block_device_mapping", "return_reservation_id", "hostname", "accessIPv4"),
-    *("accessIPv6", "OS-DCF:diskConfig", "trusted_image_certificates", "host", "hypervisor_hostname"),
+    *("name", "imageRef", "flavorRef", "networks", "security_groups", "key_name", "user_data", "metadata"),
+    *("min_count", "max_count", "config_drive", "availability_zone", "adminPass", "accessIPv4", "accessIPv6"),
+    *("block_device_mapping_v2", "block_device_mapping", "return_reservation_id", "OS-DCF:diskConfig"),
+}
+NEWER = {  # the microversion that brought it
+    "description": 19,
+    "tags": 52,
+    "trusted_image_certificates": 63,
+    "host": 74,
+    "hypervisor_hostname": 74,
+    "hostname": 90,
 }
 
 
 def wish_of(body: Json, hints: Json) -> Wish:
     """Checked as Nova's schema does. hints: the scheduler's, which stand beside the server in the request."""
-    strange = sorted(name for name in body if name not in PROPERTIES)
-    if strange:
-        words = f"Additional properties are not allowed ({strange[0]!r} was unexpected)"
-        raise Refused(400, f"Invalid input for field/attribute server. Value: {body}. {words}")
-    for name in ("name", "flavorRef"):
-        if name not in body:
-            raise Refused(
-                400, f"Invalid input for field/attribute server. Value: {body}. '{name}' is a required property"
-            )
+    _check_names(body)
     name = str(body["name"])
     if not name.strip() or len(name) > 255:
         words = "'' should be non-empty" if not name else f"{name!r} is too long"
@@ -53,6 +53,23 @@ def wish_of(body: Json, hints: Json) -> Wish:
         hostname=str(body.get("hostname") or ""),
         config_drive=str(body.get("config_drive") or "").lower() in ("true", "1"),
     )
+
+
+def _check_names(body: Json) -> None:
+    """That the request's microversion knows every property, and has those it wants."""
+    strange = sorted(name for name in body if name not in PROPERTIES and not at_least(NEWER.get(name, 1 << 30)))
+    if "personality" in strange and not at_least(57):
+        strange.remove("personality")
+    if strange:
+        words = f"Additional properties are not allowed ({strange[0]!r} was unexpected)"
+        raise Refused(400, f"Invalid input for field/attribute server. Value: {body}. {words}")
+    for name in ("name", "flavorRef", *(["networks"] if at_least(37) else [])):
+        if name not in body:
+            words = f"'{name}' is a required property"
+            raise Refused(400, f"Invalid input for field/attribute server. Value: {body}. {words}")
+    if {"host", "hypervisor_hostname"} & body.keys():
+        words = "Policy doesn't allow compute:servers:create:requested_destination to be performed."
+        raise Refused(403, words)
 
 
 def device_of(row: Json) -> Device:
@@ -79,10 +96,13 @@ def whole(name: str, value: object) -> int:
 
 
 def networks_of(asked: object) -> tuple[tuple[str, str, str | None], ...] | None:
-    if asked is None or asked == "auto":
+    if asked is None or (asked == "auto" and at_least(37)):
         return None
-    if not isinstance(asked, list):
+    if asked == "none" and at_least(37):
         return ()
+    if not isinstance(asked, list):
+        words = f"Value: {asked}. {asked!r} is not of type 'array'"
+        raise Refused(400, f"Invalid input for field/attribute networks. {words}")
     return tuple(
         ("port", str(row["port"]), None) if row.get("port") else ("uuid", str(row.get("uuid")), row.get("fixed_ip"))
         for row in asked
