@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
@@ -124,7 +124,7 @@ class Attaching:
             attachment = Attachment(new_id(), volume_id, server.id, name, ends_with_server, tag)
             self.store.put(attachment)
             self.volumes.put(volume, status="attaching")
-        self._later(attachment, self._plug)
+        wait([self._later(attachment, self._plug)], timeout=PATIENCE)
         return attachment
 
     def _plug(self, attachment: Attachment) -> None:
@@ -158,7 +158,7 @@ class Attaching:
                 words = f"Volume status must be 'in-use'. Currently in '{volume.status}' status"
                 raise Refused(400, f"Invalid volume: Invalid input received: Invalid volume: {words}")
             self.volumes.put(volume, status="detaching")
-        self._later(attachment, self._unplug)
+        wait([self._later(attachment, self._unplug)], timeout=PATIENCE)
 
     def _unplug(self, attachment: Attachment) -> None:
         server = self.servers.server(attachment.server_id)
@@ -179,9 +179,9 @@ class Attaching:
             if work is not None:
                 self._later(attachment, work)
 
-    def _later(self, attachment: Attachment, work: Callable[[Attachment], None]) -> None:
+    def _later(self, attachment: Attachment, work: Callable[[Attachment], None]) -> Future[None]:
         """In turn with what else is done to the server, which a failure doesn't harm."""
-        wait([self.servers.work.later(attachment.server_id, lambda _: work(attachment), _ignore)], timeout=PATIENCE)
+        return self.servers.work.later(attachment.server_id, lambda _: work(attachment), _ignore)
 
     def _free_name(self, server_id: str) -> str:
         used = {one.device for one in self.volumes.attachments(server=server_id)} | {ROOT_DEVICE}
