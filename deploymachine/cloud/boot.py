@@ -11,6 +11,7 @@ from deploymachine.cloud.each import Clock, on_each, raise_failures
 from deploymachine.cloud.heal import Case, Do
 from deploymachine.cloud.progress import ACTIVE, BUILD, CLOUD_INIT, EXISTS, FAILED, HEAL, REMAKE, SSH, Agree, Progress
 from deploymachine.cloud.specs import BootSpec
+from deploymachine.cloud.survey import Survey, survey
 from deploymachine.cloud.watch import Watch, not_usable
 from deploymachine.cloud.words import explained
 from deploymachine.errors import CloudError
@@ -44,68 +45,38 @@ class Booting:
         self.wait_for_ssh = wait_for_ssh
         self.watch = Watch(settings, connection)
         self.warnings: list[str] = []
+        self.found: Survey
+        self.plan: plan.Plan
 
     def run(self, specs: Sequence[BootSpec]) -> list[Server]:
         """Every server up, in the order of `specs`. Raises CloudError that tells each failure."""
         # Two boots at once would each find the other's servers missing.
         with locked(self.settings.state / "boot.lock"):
-            return self._run({spec.name: spec for spec in specs})
+            self.found = survey(specs, self.list_every(), self.settings, self.agree)
+            self.warnings += self.found.namesakes()
+            self.plan = plan.make(self.connection, self.settings, self.found, self.warnings)
+            names = list(self.found.specs)
+            outcomes = on_each(names, self._bring_up, self.settings.OPENSTACK_BOOT_TIMEOUT)
+            raise_failures("did not come up", len(names), outcomes.errors)
+            return [outcomes.results[name] for name in names]
 
-    def _run(self, specs: dict[str, BootSpec]) -> list[Server]:
-        every = self.list_every()
-        raws = [raw for raw in every if describe.is_of(raw, self.settings.DEPLOYMENT)]
-        cases = self._cases(specs, raws)
-        self.agreed = {name: self._agreed(name, case) for name, case in cases.items()}
-        made = (Do.MAKE, Do.AWAIT_END, Do.REMAKE, Do.REVIVE)
-        new = [specs[name] for name, case in cases.items() if case.do in made and self.agreed[name]]
-        going = [raw for name, case in cases.items() if self.agreed[name] for raw in case.doomed]
-        going += [case.raw for case in cases.values() if case.do is Do.AWAIT_END and case.raw is not None]
-        self.plan = plan.make(self.connection, self.settings, list(specs.values()), new, raws, going, self.warnings)
-        self.names = {*specs, *(raw.name for raw in raws)}
-        self.known_ids = {raw.id for raw in raws}
-        self._warn_of_namesakes([raw for raw in every if raw not in raws], {spec.name for spec in new})
-
-        def bring_up(name: str, clock: Clock) -> Server:
-            try:
-                return self._healed(specs[name], cases[name], clock)
-            except Exception:
-                self.progress(name, FAILED)
-                raise
-
-        outcomes = on_each(list(specs), bring_up, self.settings.OPENSTACK_BOOT_TIMEOUT)
-        raise_failures("did not come up", len(specs), outcomes.errors)
-        return [outcomes.results[name] for name in specs]
-
-    def _cases(self, specs: dict[str, BootSpec], raws: Sequence[RawServer]) -> dict[str, Case]:
-        found: dict[str, list[RawServer]] = {name: [] for name in specs}
-        for raw in raws:
-            if raw.name in found:
-                found[raw.name].append(raw)
-        patience, now = self.settings.OPENSTACK_BOOT_TIMEOUT, heal.now()
-        return {name: heal.verdict(several, patience, now) for name, several in found.items()}
-
-    def _warn_of_namesakes(self, others: Sequence[RawServer], new: set[str]) -> None:
-        for raw in others:
-            if raw.name in new:
-                owner = (raw.metadata or {}).get(describe.DEPLOYMENT)
-                whose = f"of the deployment {owner}" if owner else "of no deployment"
-                self.warnings.append(
-                    f"the project has another server {raw.name!r}, {whose} ({raw.id}); it is left alone, and"
-                    " commands such as `openstack server show` want an id to tell them apart"
-                )
+    def _bring_up(self, name: str, clock: Clock) -> Server:
+        try:
+            return self._healed(self.found.specs[name], self.found.cases[name], clock)
+        except Exception:
+            self.progress(name, FAILED)
+            raise
 
     def _list_new(self) -> list[RawServer]:
+        """The deployment's servers that were not there when this boot began."""
+        known = {raw.id for raw in self.found.ours}
         ours = (raw for raw in self.list_every() if describe.is_of(raw, self.settings.DEPLOYMENT))
-        return [raw for raw in ours if raw.id not in self.known_ids]
-
-    def _agreed(self, name: str, case: Case) -> bool:
-        question = heal.question(name, case)
-        return question is None or self.agree(question)
+        return [raw for raw in ours if raw.id not in known]
 
     def _healed(self, spec: BootSpec, case: Case, clock: Clock) -> Server:
         clock.check()
         if case.twins:
-            if not self.agreed[spec.name]:
+            if not self.found.agreed[spec.name]:
                 raise heal.unhealed(case)
             kill.delete_and_wait(self.connection, case.twins, clock)
         if case.raw is None:
@@ -136,7 +107,7 @@ class Booting:
         return self._finished(spec, server_id, clock)
 
     def _remade(self, spec: BootSpec, case: Case, raw: RawServer, clock: Clock) -> Server:
-        if not self.agreed[spec.name]:
+        if not self.found.agreed[spec.name]:
             raise heal.unhealed(case)
         self.progress(spec.name, REMAKE)
         kill.delete_and_wait(self.connection, [raw], clock)
@@ -148,7 +119,7 @@ class Booting:
             heal.reboot(self.connection, raw)
             self.watch.until_active(spec.name, raw.id, clock, frozenset({"ERROR"}))
         except CloudError as error:
-            if not self.agreed[spec.name]:
+            if not self.found.agreed[spec.name]:
                 error.hint = heal.HINT_NOT_REVIVED.format(name=spec.name)
                 raise
             return self._remade(spec, case, raw, clock)
@@ -208,7 +179,7 @@ class Booting:
     def _floating(self, spec: BootSpec, server: Server, pool_id: str, clock: Clock) -> Server:
         mark = floating.owner_mark(self.settings.DEPLOYMENT, server.name)
         network_id = str(self.plan.networks[spec.name][0].id)
-        public = floating.ensure(self.connection, pool_id, network_id, server.id, mark, self.names)
+        public = floating.ensure(self.connection, pool_id, network_id, server.id, mark, self.found.names)
         server = describe.with_public_ip(server, public)
         self.watch.until_listed(server, clock)
         return server

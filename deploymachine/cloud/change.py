@@ -13,7 +13,7 @@ from deploymachine.cloud.each import Clock, on_each, raise_failures
 from deploymachine.cloud.leaks import Leak
 from deploymachine.cloud.owned import Belongings
 from deploymachine.cloud.progress import FAILED, Progress, nobody_watches
-from deploymachine.cloud.rework import Rework, check
+from deploymachine.cloud.rework import Rework, check, image_of
 from deploymachine.cloud.watch import Watch
 from deploymachine.hostkeys import HostKeys, locked
 from deploymachine.inventory import Inventory, Server
@@ -92,6 +92,10 @@ class Changes:
         raw = self._raw(name)
         admin_keys = adminkeys.read(self.settings)
         return self._rework(name, progress, lambda work: work.rebuild(raw, image, admin_keys))
+
+    def check_rebuild(self, name: str, image: str | None = None) -> None:
+        """Raises UsageError or CloudError where the server or the image is not there."""
+        image_of(self.connection, self._raw(name), image)
 
     def resize(self, name: str, flavor: str, progress: Progress = nobody_watches) -> Server:
         """Give the server another flavor; what does not come up with it is put back. Raises UsageError, CloudError.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deploymachine import adminkeys
 from deploymachine.cloud import floating, groups, lookup, placement, quota, volumes
 from deploymachine.cloud.specs import BootSpec
+from deploymachine.cloud.survey import Survey
 from deploymachine.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,22 +45,10 @@ class Plan:
     admin_keys: tuple[str, ...] = ()
 
 
-def make(
-    connection: Connection,
-    settings: Settings,
-    specs: Sequence[BootSpec],
-    new: Sequence[BootSpec],
-    raws: Sequence[RawServer],
-    going: Iterable[RawServer],
-    warnings: list[str],
-) -> Plan:
-    """Look everything up, check the quota, then make the groups. Raises CloudError, UsageError.
-
-    specs: every server that is named; new: those that have to be made, or may have to; raws: what is there; going: what
-    is deleted first.
-    """
-    going = list(going)
-    staying = [raw for raw in raws if raw.id not in {one.id for one in going}]
+def make(connection: Connection, settings: Settings, found: Survey, warnings: list[str]) -> Plan:
+    """Look everything up, check the quota, then make the groups. Raises CloudError, UsageError."""
+    specs, new, going = list(found.specs.values()), found.new, found.going
+    staying = [raw for raw in found.ours if raw.id not in {one.id for one in going}]
     admin_keys = adminkeys.read(settings) if new else ()
     drafts = _drafts(connection, settings, new, staying)
     pool = _pool(connection, settings)
@@ -68,7 +57,7 @@ def make(
     if any(spec.data_volumes or spec.volume for spec in specs):
         volumes.check_offered(connection)
     if new:
-        quota.check(connection, _need(connection, settings, drafts, raws, going, pool))
+        quota.check(connection, _need(connection, settings, drafts, staying, going, pool))
     # Last, since these are the first things that are made: a misspelt name leaves nothing behind.
     group_ids = groups.keep(connection, settings, staying, {spec.type for spec in specs})
     apart = placement.server_groups(connection, settings, staying, new, warnings)
@@ -116,12 +105,12 @@ def _need(
     connection: Connection,
     settings: Settings,
     drafts: Sequence[Draft],
-    raws: Sequence[RawServer],
+    staying: Sequence[RawServer],
     going: Sequence[RawServer],
     pool: Network | None,
 ) -> quota.Need:
     """What is going to be asked for. Servers that may yet be revived count as there already."""
-    there = {raw.name for raw in raws if raw.id not in {one.id for one in going}}
+    there = {raw.name for raw in staying}
     making = [draft for draft in drafts if draft.spec.name not in there]
     free = floating.left_over(connection, str(pool.id), settings.DEPLOYMENT) if pool is not None and making else 0
     return quota.Need(

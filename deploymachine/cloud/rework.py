@@ -39,7 +39,7 @@ class Rework:
 
     def rebuild(self, raw: RawServer, image: str | None, admin_keys: tuple[str, ...]) -> Server:
         """Put `image` (None: the server's own) on the server's disk; its new host key is pinned. Raises CloudError."""
-        image_id, image_name = self._image_of(raw, image)
+        image_id, image_name = image_of(self.connection, raw, image)
         key = self._told_to_rebuild(raw, image_id, image_name, admin_keys)
         server = self._described(self.watch.until_active(raw.name, raw.id, self.clock))
         hostkeys = HostKeys(self.watch.settings)
@@ -60,20 +60,6 @@ class Rework:
             with explained(f"The new size of {raw.name} can't be confirmed", raw.id):
                 self.connection.compute.confirm_server_resize(raw.id)
         return self._answering(self._described(self._until_status(raw, "ACTIVE")))
-
-    def _image_of(self, raw: RawServer, wanted: str | None) -> tuple[str, str]:
-        """Id and name of the image to put on the disk."""
-        if wanted is not None:
-            found = lookup.image(self.connection, wanted)
-            return str(found.id), str(found.name)
-        own = getattr(raw.image, "id", None)
-        if not own:
-            raise UsageError(
-                f"Which image is {raw.name} to be rebuilt from?",
-                why="it boots from a volume, and the cloud does not tell what that was made of",
-                hint=f"name it: `fab openstack_rebuild {raw.name} --image NAME`",
-            )
-        return str(own), str(raw.metadata.get(describe.IMAGE, ""))
 
     def _told_to_rebuild(self, raw: RawServer, image_id: str, image_name: str, admin_keys: tuple[str, ...]) -> str:
         """Start the rebuild; the public host key that the server will have, "" where nobody knows it.
@@ -184,3 +170,24 @@ def check(raw: RawServer, flavor: Flavor) -> None:
             f"{raw.name} does not fit into {flavor.name}",
             why=f"its disk has {disk} GB, that of {flavor.name} {new} GB, and no cloud makes disks smaller",
         )
+
+
+def image_of(connection: Connection, raw: RawServer, wanted: str | None) -> tuple[str, str]:
+    """Id and name of the image to rebuild from: the server's own where none is wanted. Raises UsageError, CloudError."""
+    own = getattr(raw.image, "id", None)
+    hint = f"name one: `fab openstack_rebuild {raw.name} --image NAME`"
+    if wanted is None and not own:
+        raise UsageError(
+            f"Which image is {raw.name} to be rebuilt from?",
+            why="it boots from a volume, and the cloud does not tell what that was made of",
+            hint=hint,
+        )
+    try:
+        found = lookup.image(connection, wanted or str(own))
+    except CloudError as error:
+        if wanted is not None:
+            raise
+        raise CloudError(
+            f"The image that {raw.name} was booted from is gone", where=error.where, why=error.what, hint=hint
+        ) from None
+    return str(found.id), str(found.name)
