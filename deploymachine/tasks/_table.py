@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+WIDE = 250  # characters
+
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Whole lines where it is no terminal: who reads a pipe must not find names cut off."""
@@ -18,7 +20,9 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console = Console()
-    console.print(table, width=None if console.is_terminal else 250)
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
 
 
 def print_json(value: Any) -> None:

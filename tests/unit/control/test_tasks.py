@@ -104,3 +104,20 @@ def test_an_unknown_output_format(deployed: Path, monkeypatch: pytest.MonkeyPatc
     code, output = fab(deployed, "appnode", "kokki")
     assert code == 1
     assert "unknown format 'xml'" in output
+
+
+def test_a_table_in_a_pipe_cuts_nothing_off(capsys: pytest.CaptureFixture[str]) -> None:
+    from deploymachine.tasks._table import print_table, written_age
+
+    row = (
+        "loadbalancer-in-the-north1",
+        "loadbalancer",
+        "SHELVED_OFFLOADED",
+        "10.87.0.111",
+        "203.0.113.110",
+        "m1.small",
+    )
+    print_table(("name", "type", "state", "private", "public", "flavor"), [row])
+    assert capsys.readouterr().out.splitlines()[1].split() == list(row)
+    ages = (None, 0, 59, 60, 3_599, 3_600, 86_399, 86_400, 10**7)
+    assert [written_age(age) for age in ages] == ["", "0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "115 d"]
