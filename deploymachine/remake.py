@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from deploymachine import servertypes
@@ -27,9 +28,14 @@ def rebuild(cloud: Cloud, leaving: Leaving, image: str | None, progress: Callabl
     It is bare then: to be provisioned and launched, and the balancers to be cooked, before visitors come to it again.
     """
     [server] = leaving.servers
+    cloud.check_rebuild(server.name, image)  # a slip of the finger costs nobody a connection
     with locked(cloud.settings.state / "change.lock"):
         notes = drain(leaving)
-        cloud.rebuild(server.name, image, progress)
+        try:
+            cloud.rebuild(server.name, image, progress)
+        except DeployMachineError:
+            _serve_again_if_it_can(leaving, server)
+            raise
         return notes
 
 
@@ -45,7 +51,7 @@ def resize(cloud: Cloud, leaving: Leaving, flavor: str, progress: Callable[[str,
         try:
             cloud.resize(server.name, flavor, progress)
         except DeployMachineError:
-            _serve_again(leaving, server)
+            _serve_again_if_it_can(leaving, server)
             raise
         cook([server], leaving.deployment, leaving.report)
         _serve_again(leaving, server)
@@ -58,6 +64,12 @@ def _serve_again(leaving: Leaving, server: Server) -> None:
         return
     _until_healthy(leaving, server)
     back_in([server], leaving.deployment, leaving.report)
+
+
+def _serve_again_if_it_can(leaving: Leaving, server: Server) -> None:
+    """After a failure, which is what has to be told: visitors come back where the sites still answer."""
+    with suppress(DeployMachineError):
+        _serve_again(leaving, server)
 
 
 def _until_healthy(leaving: Leaving, server: Server) -> None:

@@ -173,7 +173,7 @@ def check(raw: RawServer, flavor: Flavor) -> None:
 
 
 def image_of(connection: Connection, raw: RawServer, wanted: str | None) -> tuple[str, str]:
-    """Id and name of the image to rebuild from: the server's own where none is wanted. Raises UsageError, CloudError."""
+    """Id and name of the image to rebuild from, its own where none is wanted. Raises UsageError, CloudError."""
     own = getattr(raw.image, "id", None)
     hint = f"name one: `fab openstack_rebuild {raw.name} --image NAME`"
     if wanted is None and not own:

@@ -82,7 +82,7 @@ def test_rebuilt_with_a_new_key_and_back_after_the_usual_lines(reworked: Fleet) 
     fleet = reworked
     before, known = fleet.server("appnode2"), (fleet.directory / ".deploymachine/known_hosts").read_text()
     with load(fleet.server("loadbalancer1").address, certificate(fleet), visitors=2) as visitors:
-        told = fleet.fab("openstack_rebuild", "appnode2", "--yes")
+        told = fleet.fab("openstack_rebuild", "appnode2", "--image", "debian-13", "--yes")
         visitors.goes_on(20)
         assert by_config(fleet, "appnode2", "id -un; ls /srv") == (0, "root")
         for line in ("root provision", "appnode launch", "kokki:loadbalancer"):
