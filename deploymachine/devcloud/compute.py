@@ -15,7 +15,7 @@ from deploymachine.devcloud.networking import DEFAULT_GROUP
 from deploymachine.devcloud.reshape import Reshape
 from deploymachine.devcloud.servers import FAILED, OFF, Servers
 from deploymachine.devcloud.state import Group, Keypair, Refused, Server
-from deploymachine.devcloud.trouble import Order, after
+from deploymachine.devcloud.trouble import Order
 from deploymachine.errors import DevcloudError
 
 PATIENCE = 4.0  # seconds a create call waits for its machines: a client that sees BUILD polls only 5 s later
@@ -125,7 +125,9 @@ class Compute(Servers):
             return
         ordered = self.trouble.build(server.name)
         if ordered:
-            after(sum(order.seconds for order in ordered), lambda: self._build_in_trouble(identity, ordered))
+            self.trouble.after(
+                sum(order.seconds for order in ordered), lambda: self._build_in_trouble(identity, ordered)
+            )
         else:
             self._make(server)
 

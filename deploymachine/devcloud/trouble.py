@@ -63,6 +63,7 @@ class Trouble:
         self.epoch = 0  # tokens of an older one are expired
         self.hang_up: Callable[[], None] | None = None  # closes the listener until the API is no longer down
         self._orders: list[Order] = []
+        self._waiting: set[threading.Timer] = set()
         self._lock = threading.Lock()
         self._down_until = 0.0
         self._down_refused = False
@@ -89,11 +90,34 @@ class Trouble:
             return list(self._orders)
 
     def clear(self, identity: str | None = None) -> None:
-        """One, or all of it; an API that is down comes back."""
+        """One, or all of it: an API that is down comes back, slow builds go on."""
         with self._lock:
             self._orders = [order for order in self._orders if identity not in (None, order.id)]
+            waiting = list(self._waiting) if identity is None else []
+        for timer in waiting:
+            timer.cancel()
+            timer.function()
         if identity is None:
             self._down_until = 0.0
+
+    def after(self, seconds: float, act: Callable[[], object]) -> None:
+        """Once that time has passed or all trouble is taken back; nothing else waits for it."""
+
+        def once() -> None:
+            with self._lock:
+                mine = timer in self._waiting
+                self._waiting.discard(timer)
+            if mine:
+                act()
+
+        timer = threading.Timer(seconds, once)
+        timer.daemon = True
+        with self._lock:
+            self._waiting.add(timer)
+        if seconds:
+            timer.start()
+        else:
+            once()
 
     def meet(self, *kinds: str, fits: Callable[[Order], bool]) -> list[Order]:
         """Those that this request or build meets; each is counted."""
@@ -116,16 +140,6 @@ class Trouble:
     def down(self) -> tuple[float, bool]:
         """For how many seconds more, and whether connections are refused rather than requests."""
         return max(0.0, self._down_until - time.monotonic()), self._down_refused
-
-
-def after(seconds: float, act: Callable[[], object]) -> None:
-    """Once that time has passed, or at once; nothing else waits for it."""
-    if seconds:
-        timer = threading.Timer(seconds, act)
-        timer.daemon = True
-        timer.start()
-    else:
-        act()
 
 
 def _checked(wish: Mapping[str, Any]) -> Order:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 import threading
 import warnings
@@ -121,10 +123,13 @@ class FakeMachines:
 
 
 def unused_port():
-    """One that the kernel chooses: other runs of these tests look for theirs at the same time."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """By chance: other runs of these tests look for theirs as well. The kernel gives connections higher ones."""
+    while True:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Scheduled:
@@ -168,6 +173,11 @@ class Service:
         self.server.shutdown()
         self.thread.join(10)
         self.server.server_close()
+
+    def close(self) -> None:
+        self.machines.gate.set()
+        self.scheduled.set()
+        self.stop()
 
     def restart(self) -> None:
         self.stop()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from deploymachine.devcloud import aptcache, aptsources, cloudsyaml, control, image, layout, network, process
+from deploymachine.devcloud.firewall import Wiring
 from deploymachine.devcloud.layout import Layout
 from deploymachine.errors import DevcloudError
 
@@ -86,7 +87,7 @@ def test_machines_ask_the_hosts_resolvers(tmp_path, resolved, plain, expected):
 
 
 def test_rules_name_only_what_is_ours():
-    rules = network.ruleset(PLACE, [("10.19.0.2", "10.9.0.2")], "127.0.0.1")
+    rules = network.ruleset(PLACE, Wiring(floating=(("10.19.0.2", "10.9.0.2"),)), "127.0.0.1")
     assert rules.count("ip daddr 10.19.0.2 dnat ip to 10.9.0.2") == 2  # for others and for the host itself
     assert f'iifname "dc{PLACE.tag}-*" oifname != "dc{PLACE.tag}-*" masquerade' in rules
     assert "dport 53 fib daddr type local dnat ip to 127.0.0.1" in rules

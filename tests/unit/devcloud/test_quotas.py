@@ -19,7 +19,8 @@ def project(sdk):
 def create(sdk, **more):
     """A raw POST /servers: its status and message."""
     image, flavor = sdk.get_image("debian-13").id, sdk.get_flavor("m1.tiny").id
-    body = {"name": "x", "imageRef": image, "flavorRef": flavor, "networks": "auto", **more}
+    network = [{"uuid": sdk.network.find_network("private").id}]
+    body = {"name": "x", "imageRef": image, "flavorRef": flavor, "networks": network, **more}
     answer = sdk.compute.post("/servers", json={"server": body})
     return answer.status_code, next(iter(answer.json().values())).get("message")
 
