@@ -83,9 +83,8 @@ def load(file: Path) -> list[Exchange]:
 class Names:
     """What the recording calls things, and what they are called here; ids are learned as answers show them."""
 
-    def __init__(self, url: str, words: dict[str, str]) -> None:
-        """words: for whole values, such as the project's name."""
-        self.words = words
+    def __init__(self, url: str) -> None:
+        self.words: dict[str, str] = {}  # for whole values, such as the project's name
         self.markers: dict[str, str] = {}  # the last of a page, whichever it is here
         self._urls = {f"http://127.0.0.1:{port}": url + PATHS[service] for service, port in PORTS.items()}
         self._ids: dict[str, str] = {}
@@ -186,10 +185,10 @@ class Comparison:
 class Replay:
     """One scenario against one devcloud. machines: the made-up ones, whose gate holds what is under way."""
 
-    def __init__(self, service: Any, file: Path) -> None:
+    def __init__(self, service: Any, exchanges: list[Exchange], names: Names) -> None:
         self.service = service
-        self.exchanges = load(file)
-        self.names = Names(service.layout.url, {})
+        self.exchanges = exchanges
+        self.names = names
         self._http = requests.Session()
         self._http.trust_env = False  # looking for proxies takes longer than asking
         self._token = service.cloud.token()
@@ -197,6 +196,7 @@ class Replay:
     def run(self) -> dict[str, list[str]]:
         """What differs in each exchange, by its title."""
         try:
+            self.settle()
             return {exchange.title: self.one(exchange) for exchange in self.exchanges}
         finally:
             self.service.machines.gate.set()

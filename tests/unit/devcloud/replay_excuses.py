@@ -22,7 +22,7 @@ EXCUSES: dict[str, str] = {
     # how long things take
     r"floatingips?(\[\])?\.status": "told by an agent some seconds later; here the address leads there at once",
     r"addresses\.private length": "Nova's memory of Neutron's addresses is some seconds old",
-    r"task_state: resize_finish, here resize_prep": "a machine is resized in one step",
+    r"task_state: (resize_finish, here resize_prep|rebuild_spawning, here rebuilding)": "steps that take no time here",
     r"13-server-actions#22 .*(VERIFY_RESIZE|resized)": "a resize is confirmed with the answer",
     r"14-errors#(69|72) ": "a failed build loses its host first and is in ERROR then; here both at once",
     r"14-errors#(117|119|121|138) |15-one-network#11 ": "steps of a build between choosing a host and starting there",
