@@ -8,6 +8,7 @@ import re
 from deploymachine.devcloud import scheduler
 from deploymachine.devcloud.api import Cloud, Json
 from deploymachine.devcloud.api_compute import at_least, links
+from deploymachine.devcloud.assets import ServerGroup
 from deploymachine.devcloud.state import PROJECT, USER, FloatingIP, Group, Network, Port, Server
 
 KNOWN = re.compile(r"(hw|img|os)_(?!version)")  # of an image's properties those that Nova makes use of
@@ -47,7 +48,7 @@ def show_server(cloud: Cloud, server: Server, *, listed: bool = False) -> Json:
         "OS-EXT-STS:vm_state": server.vm_state,
         "OS-EXT-STS:power_state": server.power_state,
         "os-extended-volumes:volumes_attached": volumes_attached(cloud, server),
-        **newer_facts(server),
+        **newer_facts(cloud, server),
     }
     if server.status in PROGRESSING:
         shown["progress"] = 0
@@ -62,14 +63,15 @@ def show_server(cloud: Cloud, server: Server, *, listed: bool = False) -> Json:
     return shown
 
 
-def newer_facts(server: Server) -> Json:
+def newer_facts(cloud: Cloud, server: Server) -> Json:
     """What later microversions added."""
+    grouped = [group.id for group in cloud.store.all(ServerGroup) if scheduler.member(server, group)]
     facts: list[tuple[int, Json]] = [
         (9, {"locked": server.locked}),
         (19, {"description": server.description}),
         (26, {"tags": server.tags}),
         (63, {"trusted_image_certificates": None}),
-        (71, {"server_groups": [server.hints["group"]] if "group" in server.hints else []}),
+        (71, {"server_groups": grouped}),
         (73, {"locked_reason": server.locked_reason}),
         (90, {"OS-EXT-SRV-ATTR:hostname": server.hostname}),
         (96, {"pinned_availability_zone": server.zone_asked}),

@@ -170,7 +170,7 @@ def test_a_server_boots_from_a_new_volume(service, sdk, boot, ends):
 def test_a_wrong_block_device_is_refused_in_novas_words(service, sdk, devices, words):
     image, flavor = sdk.get_image("debian-13").id, sdk.get_flavor("m1.tiny").id
     rows = [{**({"uuid": image} if one["source_type"] == "image" else {}), **one} for one in devices]
-    body = {"name": "x", "flavorRef": flavor, "networks": "auto", "block_device_mapping_v2": rows}
+    body = {"name": "x", "flavorRef": flavor, "block_device_mapping_v2": rows}
     body |= {} if any(one.get("boot_index") == 0 for one in rows) else {"imageRef": image}
     answer = raw(service, "POST", "/compute/v2.1/servers", {"server": body})
     assert (answer.status_code, sdk.list_servers(), sdk.list_volumes()) == (400, [], [])
@@ -178,7 +178,7 @@ def test_a_wrong_block_device_is_refused_in_novas_words(service, sdk, devices, w
 
 
 def test_without_a_root_disk_nothing_boots(service, sdk):
-    body = {"name": "x", "flavorRef": sdk.get_flavor("m1.tiny").id, "networks": "auto"}
+    body = {"name": "x", "flavorRef": sdk.get_flavor("m1.tiny").id}
     answer = raw(service, "POST", "/compute/v2.1/servers", {"server": body})
     assert "Boot sequence for the instance" in answer.json()["badRequest"]["message"]
 
