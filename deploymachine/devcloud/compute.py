@@ -81,6 +81,7 @@ class Compute(Servers):
             networks = self.networking.check_wanted(wish.networks, wish.count)
             wish = replace(wish, image=image, devices=tuple(devices), networks=networks)
             servers = [self._record(wish, name, fellows, groups) for name in names]
+        self.networking.guard()
         wait([self.later(server.id, self._build) for server in servers], timeout=PATIENCE)
         return servers
 
@@ -139,6 +140,7 @@ class Compute(Servers):
         server = self.store.get(Server, identity)
         if server is not None and fault.startswith("No valid host"):  # then it was given nothing yet
             self.networking.part(server)
+            self.networking.guard()
             self.put(server, host="")
         self.failed(identity, fault)
 
@@ -178,6 +180,7 @@ class Compute(Servers):
         with self.store.lock:
             self.networking.part(server)
             self.store.drop(server)
+        self.networking.guard()
         self.images.collect()
 
     # on and off

@@ -159,14 +159,16 @@ class Ports(NetBase):
         self.release(port)
 
     def release(self, *ports: Port) -> None:
+        self._drop(*ports)
+        self.guard()
+
+    def _drop(self, *ports: Port) -> None:
         """Floating addresses that led there stay, led nowhere."""
         gone = {port.id for port in ports}
         with self.store.lock:
             loose = [replace(one, port_id=None) for one in self.store.all(FloatingIP) if one.port_id in gone]
             self.store.put(*loose)
             self.store.drop(*ports)
-        if ports:
-            self.guard()
 
     def plug_of(self, port: Port) -> Plug:
         subnet = self.get(Subnet, port.subnet_id)
@@ -223,12 +225,13 @@ class Ports(NetBase):
             raise Refused(400, f"Fixed IP address {address} is already in use on instance.")
 
     def connect(self, server_id: str, wanted: Wanted, groups: list[str]) -> list[Port]:
-        """The server's ports: those named, and new ones on the networks named. groups: ids, for the new ones."""
+        """The server's ports: those named, and new ones on the networks named. groups: ids, for the new ones.
+
+        In force with the next `guard`, for which nobody should wait with the store locked.
+        """
         with self.store.lock:
             place = 1 + max((port.place for port in self.store.all(Port) if port.device_id == server_id), default=-1)
-            ports = [self._give(server_id, one, groups, place + at) for at, one in enumerate(wanted)]
-        self.guard()
-        return ports
+            return [self._give(server_id, one, groups, place + at) for at, one in enumerate(wanted)]
 
     def _give(self, server_id: str, one: tuple[str, str, str | None], groups: list[str], place: int) -> Port:
         kind, identity, address = one
@@ -240,12 +243,12 @@ class Ports(NetBase):
         return port
 
     def part(self, server: Server) -> None:
-        """Of a server that goes: ports made for it go with it, others stay for the next."""
+        """Of a server that goes: ports made for it go with it, others stay for the next. In force as `connect`."""
         ports = self.ports(server)
         kept = [port for port in ports if not port.made_for_server]
         with self.store.lock:
             self.store.put(*(replace(port, device_id="", owner="", place=0, updated=now()) for port in kept))
-            self.release(*(port for port in ports if port.made_for_server))
+            self._drop(*(port for port in ports if port.made_for_server))
 
     def attach(self, server: Server, one: tuple[str, str, str | None] | None, running: bool) -> Port:
         """One more for a server. one: (kind, id, address); None: on the only network."""
@@ -254,6 +257,7 @@ class Ports(NetBase):
             self._check_port_free(one[1], missing=404)
         groups = self.ports(server)[0].groups or [DEFAULT_GROUP]
         port = self.connect(server.id, self.check_wanted(wanted, 1), groups)[0]
+        self.guard()
         if running:
             self.machines.plug_in(self.ports(server)[0].number, self.plug_of(port))
         return port
