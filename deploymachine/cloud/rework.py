@@ -124,7 +124,8 @@ class Rework:
         """What the cloud noted about the latest action that failed; "" where it does not tell."""
         try:
             actions = [one for one in self.connection.compute.server_actions(raw.id) if one.action == "resize"]
-            return str(actions[0].message or "") if actions else ""
+            said = str(actions[0].message or "") if actions else ""
+            return "" if said == "Error" else said  # all that Nova tells a project of most failures
         except Exception:  # the reason is an extra: that it can't be had must not hide the failure
             return ""
 
