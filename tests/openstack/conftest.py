@@ -64,6 +64,7 @@ def site(control_plane, tmp_path_factory) -> Path:
     site: Path = tmp_path_factory.mktemp("site")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", site / "id_ed25519"], check=True)
     (site / "clouds.yaml").write_text(control_plane.clouds.read_text())
+    (site / "settings.py").write_text("".join(f"{name} = {value!r}\n" for name, value in SETTINGS.items()))
     return site
 
 

@@ -69,6 +69,7 @@ def test_openstacks_own_commands_see_them(booted, settings):
     listed = subprocess.run(
         [BIN / "openstack-compute", "list", "-f", "json"], cwd=settings.directory, capture_output=True, text=True
     )
+    assert listed.returncode == 0, listed.stderr
     assert [(row["Name"], row["Type"]) for row in json.loads(listed.stdout)] == [(n, n[:-1]) for n in NAMES]
 
 

@@ -1,11 +1,12 @@
-"""Neutron's ports, security groups and floating addresses where no agent runs: what it decides is in force at once.
+"""Neutron's ports, security groups and floating addresses where no agent runs: what it decides is in force soon.
 
-Any port is bound to any host. After every change all of it is handed to the hypervisor, which wires its machines so.
+Any port is bound to any host. After changes all of it is handed to the hypervisor, which wires its machines so.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from devcloud_hypervisor import opened
@@ -27,7 +28,6 @@ WATCHED = (
     resources.ROUTER_INTERFACE,
 )
 CHANGES = (events.AFTER_CREATE, events.AFTER_UPDATE, events.AFTER_DELETE)
-AGENT_TAKES = 0.5  # seconds from the call to the status that Neutron's L3 agent would report then
 
 
 class AnyPort(api.MechanismDriver):
@@ -54,44 +54,49 @@ class AnyPort(api.MechanismDriver):
 class FloatingAddresses(l3_router_plugin.L3RouterPlugin):  # type: ignore[misc]
     """Neutron's own plugin; what agents would do and report is done here."""
 
-    _lock = threading.Lock()
-
     def __init__(self) -> None:
         super().__init__()
+        self._changes = threading.Event()
+        threading.Thread(target=self._wire_for_ever, daemon=True).start()
         for resource in WATCHED:
             for event in CHANGES:
                 registry.subscribe(self._changed, resource, event)
 
-    def create_floatingip(self, context: Any, floatingip: Any, *args: Any, **rest: Any) -> Any:
-        return self._led(super().create_floatingip(context, floatingip, *args, **rest))
+    def create_floatingip(self, *args: Any, **rest: Any) -> Any:
+        return self._after(super().create_floatingip(*args, **rest))
 
-    def update_floatingip(self, context: Any, id: str, floatingip: Any) -> Any:
-        return self._led(super().update_floatingip(context, id, floatingip))
+    def update_floatingip(self, *args: Any, **rest: Any) -> Any:
+        return self._after(super().update_floatingip(*args, **rest))
 
-    def delete_floatingip(self, context: Any, id: str) -> None:
-        super().delete_floatingip(context, id)
-        self._wire()
+    def delete_floatingip(self, *args: Any, **rest: Any) -> Any:
+        return self._after(super().delete_floatingip(*args, **rest))
 
-    def _led(self, floating: Any) -> Any:
-        self._wire()
-        timer = threading.Timer(AGENT_TAKES, self._report, (floating["id"], bool(floating.get("port_id"))))
-        timer.daemon = True
-        timer.start()
-        return floating
-
-    def _report(self, identity: str, associated: bool) -> None:
-        active, down = constants.FLOATINGIP_STATUS_ACTIVE, constants.FLOATINGIP_STATUS_DOWN
-        try:
-            self.update_floatingip_status(context.get_admin_context(), identity, active if associated else down)
-        except Exception as error:  # it is gone again, most likely
-            LOG.warning("floating address %s: %s", identity, error)
+    def _after(self, answer: Any) -> Any:
+        self._changes.set()
+        return answer
 
     def _changed(self, resource: Any, event: Any, trigger: Any, payload: Any = None) -> None:
-        self._wire()
+        self._changes.set()
 
-    def _wire(self) -> None:
-        with self._lock:
-            opened().wire(decided(self))
+    def _wire_for_ever(self) -> None:
+        """One wiring for all that changed while the last one was made: a boot changes dozens of things."""
+        while self._changes.wait():
+            self._changes.clear()
+            try:
+                opened().wire(decided(self))
+                self._report()
+            except Exception:
+                LOG.exception("what Neutron decided is not in force")
+                time.sleep(1)
+                self._changes.set()
+
+    def _report(self) -> None:
+        """What Neutron's L3 agent says once an address leads somewhere, or nowhere."""
+        admin = context.get_admin_context()
+        for one in self.get_floatingips(admin):
+            leads = constants.FLOATINGIP_STATUS_ACTIVE if one["port_id"] else constants.FLOATINGIP_STATUS_DOWN
+            if one["status"] != leads:
+                self.update_floatingip_status(admin, one["id"], leads)
 
 
 def decided(routers: Any) -> Networks:
