@@ -124,10 +124,10 @@ class Rework:
         """What the cloud noted about the latest action that failed; "" where it does not tell."""
         try:
             actions = [one for one in self.connection.compute.server_actions(raw.id) if one.action == "resize"]
-            said = str(actions[0].message or "") if actions else ""
-            return "" if said == "Error" else said  # all that Nova tells a project of most failures
         except Exception:  # the reason is an extra: that it can't be had must not hide the failure
             return ""
+        said = str(actions[0].message or "") if actions else ""
+        return "" if said == "Error" else said  # all that Nova tells a project of most failures
 
     def _proven(self, server: Server, raw: RawServer, flavor: Flavor) -> None:
         """Wait for SSH on the resized server; put the old size back where it does not come."""
