@@ -203,7 +203,9 @@ def _filters(layout: Layout, wiring: Wiring) -> Iterator[str]:
     """The hooks: a link that no port has lets nothing pass."""
     links = _links(layout)
     sent = _map("iifname", ((layout.machine(wire.number), f"from-{wire.number}") for wire in wiring.wires))
-    yield _chain("sent", f"type filter hook prerouting priority -150\n{sent}iifname {links} drop\n")
+    # links route to loopback, for DNS; what else listens there, as our API does, is none of the machines' business
+    inner = f"iifname {links} ip daddr 127.0.0.0/8 drop\n"
+    yield _chain("sent", f"type filter hook prerouting priority -150\n{inner}{sent}iifname {links} drop\n")
     where = _map("iifname", ((layout.machine(wire.number), f"zone-{_named(wire.zone)}") for wire in wiring.wires))
     yield _chain("where", f"type filter hook prerouting priority -90\n{where}")
     given = _map("oifname", ((layout.machine(wire.number), f"to-{wire.number}") for wire in wiring.wires))

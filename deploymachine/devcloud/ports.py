@@ -131,6 +131,10 @@ class Ports(NetBase):
             elif changes.get("secure") is False and old.groups:
                 words = "Port has security group associated. Cannot disable port security or IP address until security"
                 raise Refused(409, f"{words} group is removed.", "PortSecurityPortHasSecurityGroup")
+            if old.device_id and changes.get("mac", old.mac) != old.mac:
+                words = f"Unable to complete operation on port {identity}, port is already bound, port type: devcloud,"
+                rest = f"old_mac {old.mac}, new_mac {changes['mac']}."
+                raise Refused(409, f"{words} {rest}", "PortBound")
             port = replace(old, **changes, updated=now())
             self._check(port)
             if (port.address, port.subnet_id) != (old.address, old.subnet_id):

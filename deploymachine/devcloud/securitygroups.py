@@ -11,7 +11,8 @@ from deploymachine.devcloud.netbase import NetBase
 from deploymachine.devcloud.state import Group, Port, Refused, Rule, builtin_id, new_id, now
 
 DEFAULT_GROUP = builtin_id("group", "default")
-KNOWN = {*PROTOCOLS, "any", "icmpv6", "ipv6-icmp", "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route"}
+FOR_IPV6 = ("ipv6-icmp", "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route")
+KNOWN = {*PROTOCOLS, "any", "icmpv6", *FOR_IPV6}
 ICMP = {"icmp", "1", "icmpv6", "ipv6-icmp", "58"}
 
 
@@ -101,6 +102,9 @@ def _same(one: Rule, other: Rule) -> bool:
 
 def _check_protocol(rule: Rule) -> None:
     name = rule.protocol
+    if name is not None and rule.ethertype == "IPv4" and name in ("icmpv6", *FOR_IPV6):
+        words = f"Invalid ethertype {rule.ethertype} for protocol {name}."
+        raise Refused(400, words, "SecurityGroupEthertypeConflictWithProtocol")
     if name is None or name in KNOWN or (name.isdigit() and int(name) <= 255):
         return
     values = ", ".join(map(repr, sorted({*PROTOCOLS, *KNOWN} - {"any"})))

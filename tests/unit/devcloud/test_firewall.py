@@ -99,6 +99,14 @@ def test_a_link_that_no_port_has_lets_nothing_pass():
     assert f'oifname "dc{LAYOUT.tag}-*" drop' in chain("given", text)
 
 
+def test_machines_do_not_reach_this_machines_loopback():
+    """Links route to it so that DNS can be led there."""
+    assert (
+        chain("sent", ruleset(LAYOUT, WIRING, "127.0.0.53"))[1]
+        == f'iifname "dc{LAYOUT.tag}-*" ip daddr 127.0.0.0/8 drop'
+    )
+
+
 def test_unguarded_wiring_only_translates():
     text = ruleset(LAYOUT, Wiring(floating=(("10.19.0.3", "10.9.0.2"),), unguarded=True), None)
     assert "drop" not in text

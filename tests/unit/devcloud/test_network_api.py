@@ -121,6 +121,8 @@ def test_a_port_made_beforehand_is_what_a_server_gets(service, sdk, net, second)
     assert (port.status, port.device_id, port.device_owner) == ("ACTIVE", server.id, "compute:nova")
     assert service.machines.booted[server.id].plug.address == "10.88.0.50/24"
     assert wire(service, "10.88.0.50").groups == (group.id,)
+    with pytest.raises(exceptions.ConflictException, match="port is already bound"):
+        net.update_port(port, mac_address="fa:16:3e:00:00:99")
     with pytest.raises(exceptions.ConflictException, match=f"Port {port.id} is still in use"):
         sdk.create_server("other", nics=[{"port-id": port.id}], **WANTED)
     sdk.delete_server("web", wait=True, timeout=20)
@@ -333,6 +335,7 @@ def test_the_default_group_is_neutrons_and_stays(net, ask, second):
         ({"remote_ip_prefix": "::/0"}, 400, "SecurityGroupRuleParameterConflict"),
         ({"remote_group_id": "nope"}, 404, "SecurityGroupNotFound"),
         ({"direction": "sideways"}, 400, "HTTPBadRequest"),
+        ({"protocol": "ipv6-icmp"}, 400, "SecurityGroupEthertypeConflictWithProtocol"),
         ({"ethertype": "IPX"}, 400, "SecurityGroupRuleInvalidEtherType"),
     ],
 )
