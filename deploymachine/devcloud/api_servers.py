@@ -43,6 +43,17 @@ def blueprint(cloud: Cloud) -> Blueprint:
     def one(identity: str) -> Json:
         return {"server": show_server(cloud, compute.server(identity))}
 
+    _change_routes(api, cloud)
+    _address_routes(api, cloud)
+    _metadata_routes(api, cloud)
+    for part in (api_attachments, api_interfaces, api_server_groups, api_limits, api_floatingips):
+        part.register(api, cloud)
+    return api
+
+
+def _change_routes(api: Blueprint, cloud: Cloud) -> None:
+    compute = cloud.compute
+
     @api.put("/v2.1/servers/<identity>")
     def update(identity: str) -> Json:
         body = body_of("server")
@@ -58,15 +69,6 @@ def blueprint(cloud: Cloud) -> Blueprint:
     @api.post("/v2.1/servers/<identity>/action")
     def action(identity: str) -> ResponseReturnValue:
         return act(cloud, identity, request.get_json(silent=True) or {})
-
-    _address_routes(api, cloud)
-    _metadata_routes(api, cloud)
-    api_attachments.register(api, cloud)
-    api_interfaces.register(api, cloud)
-    api_server_groups.register(api, cloud)
-    api_limits.register(api, cloud)
-    api_floatingips.register(api, cloud)
-    return api
 
 
 def hints_of(body: Json) -> Json:
