@@ -9,7 +9,7 @@ from deploymachine.devcloud.layout import Layout
 
 
 def leftovers(layout: Layout) -> list[str]:
-    prefix = f"dc{layout.tag}-"
+    prefix, home = f"dc{layout.tag}-", f"{layout.directory}/"
     return [
         *(f"link: {line}" for line in output("ip", "-br", "link").splitlines() if line.startswith(prefix)),
         *(f"route: {line}" for line in output("ip", "route").splitlines() if prefix in line),
@@ -19,6 +19,8 @@ def leftovers(layout: Layout) -> list[str]:
         *(f"mount: {line}" for line in mounts() if str(layout.directory / "machines") in line),
         *(f"process: {line}" for line in processes() if prefix in line or str(layout.directory) in line),
         *(f"nspawn: {path}" for path in Path("/run/systemd/nspawn/propagate").glob(f"{prefix}*")),
+        *(f"loop: {line}" for line in output("losetup", "--list", "--noheadings").splitlines() if home in line),
+        *(f"held: {path}" for path in (layout.images / ".held").glob(f"*/{layout.tag}-*")),
         *(f"file: {path}" for path in layout.directory.rglob("*")),
     ]
 
