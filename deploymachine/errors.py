@@ -70,6 +70,10 @@ class HostKeyError(ConnectError):
     """A server showed another host key than the one pinned; never accepted."""
 
 
+class UnknownHostKeyError(HostKeyError):
+    """No host key is known for a server at that port; it was not asked."""
+
+
 class ConvergeError(DeployMachineError):
     """A run on a server failed."""
 

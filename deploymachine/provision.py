@@ -15,7 +15,7 @@ from typing import Any
 
 from deploymachine.converge import NoPythonError, Result
 from deploymachine.cook import apply, ask, on_all, sudo_password
-from deploymachine.errors import ConnectError, ConvergeError, DeployMachineError, HostKeyError
+from deploymachine.errors import ConnectError, ConvergeError, DeployMachineError, HostKeyError, UnknownHostKeyError
 from deploymachine.hostkeys import HostKeys
 from deploymachine.inventory import Server
 from deploymachine.report import Report
@@ -50,10 +50,15 @@ def provision(servers: Sequence[Server], deployment: Deployment, report: Report)
 
 
 def is_provisioned(server: Server, deployment: Deployment) -> bool:
-    """Does the new way in work, and does the server say that it was confirmed? A wrong host key is raised."""
+    """Does the new way in work, and does the server say that it was confirmed? A wrong host key is raised.
+
+    Provisioning pins the key of that way: where none is known, as of a server that SERVERS names, nobody was there yet.
+    """
     try:
         with connect(server, login(server, deployment.settings), deployment.settings) as connection:
             state = ask(connection, {"command": "guard", "action": "state"}, sudo_password(server, deployment))
+    except UnknownHostKeyError:
+        return False
     except HostKeyError:
         raise
     except ConnectError:

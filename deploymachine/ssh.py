@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from deploymachine import adminkeys
-from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors
+from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors, UnknownHostKeyError
 from deploymachine.hostkeys import HostKeys
 from deploymachine.inventory import Server
 
@@ -241,7 +241,7 @@ def _pin(client: paramiko.SSHClient, server: Server, login: Login, settings: Set
     if line is None and not server.id:  # not booted by us: what the user's own ssh knows is as good
         line = keys.known_to_user(server.address, login.port)
     if line is None:
-        raise HostKeyError(
+        raise UnknownHostKeyError(
             f"No host key is known for {server.name}",
             where=f"{server.address} port {login.port}",
             why="keys are pinned when deploymachine boots a server; an unknown one is never accepted on sight",
@@ -296,9 +296,12 @@ def _refused(server: Server, login: Login, error: Exception) -> DeployMachineErr
             where=where,
             why=f"pinned {_fingerprint(error.expected_key)}, shown {_fingerprint(error.key)}:\n"
             "the server was rebuilt, or somebody stands in between",
-            hint=f"if you know why it changed (somebody provisioned it from another machine, say), remove {server.name}\n"
+            hint=f"if you know why it changed (it was provisioned from another machine, say), remove {server.name}\n"
             "from .deploymachine/known_hosts: what the cloud knows as its key is pinned then;\n"
-            f"else `fab openstack_kill {server.name}` and boot it again",
+            f"else `fab openstack_kill {server.name}` and boot it again"
+            if server.id
+            else f"if you know why it changed, remove {server.name} from .deploymachine/known_hosts,\n"
+            "check the new key and log in once by hand",
         )
     if isinstance(error, paramiko.AuthenticationException):
         return ConnectError(

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from deploymachine.cloud.each import Clock
-from deploymachine.errors import ConnectError, HostKeyError
+from deploymachine.errors import ConnectError, HostKeyError, UnknownHostKeyError
 from deploymachine.inventory import Server
 
 if TYPE_CHECKING:
     from deploymachine.settings import Settings
-    from deploymachine.ssh import Connection, Login
+    from deploymachine.ssh import Connection
 
 ROUND = 50  # looks of 0.2 s in one command on the server
 ANOTHER_KEY_LOOKS = 5  # sshd may show an image's own key for a moment, before cloud-init has put ours there
@@ -42,8 +42,10 @@ def until_done(server: Server, port: int, settings: Settings, clock: Clock) -> l
         try:
             with connect(server, way, settings) as connection:
                 return _ask(server, connection, clock)
+        except UnknownHostKeyError:
+            return []
         except HostKeyError:
-            if looks == ANOTHER_KEY_LOOKS or clock.expired() or not _is_pinned(server, way, settings):
+            if looks == ANOTHER_KEY_LOOKS or clock.expired():
                 raise
             clock.sleep(PAUSE)
         except ConnectError:
@@ -67,9 +69,3 @@ def _complaints(result: str) -> list[str]:
     except ValueError:
         return []
     return [str(error) for error in told.get("v1", {}).get("errors", [])]
-
-
-def _is_pinned(server: Server, way: Login, settings: Settings) -> bool:
-    from deploymachine.hostkeys import HostKeys
-
-    return HostKeys(settings).get(server.address, way.port) is not None
