@@ -62,13 +62,15 @@ def _check(server: Server, deployment: Deployment) -> None:
 
 
 def from_baked(cloud: Cloud, settings: Settings, specs: Sequence[BootSpec]) -> tuple[list[BootSpec], list[str]]:
-    """The same servers, those of baked types from the baked image; and a line on each image for the user.
+    """The same servers, new ones of baked types from the baked image; and a line on each image for the user.
 
     Servers whose image somebody chose, on the command line or in OPENSTACK_SERVERS, boot from that one.
     """
+    there = {server.name for server in cloud.servers()}
+    new = [spec for spec in specs if spec.image is None and spec.volume is None and spec.name not in there]
     images: dict[str, str | None] = {}
     lines = []
-    for kind in sorted({spec.type for spec in specs if spec.image is None and spec.volume is None}):
+    for kind in sorted({spec.type for spec in new}):
         images[kind], name = cloud.baked_image(kind, code_of(kind, settings))
         if images[kind] is not None:
             lines.append(f"{kind}: booting from the baked image {name}")
@@ -77,5 +79,4 @@ def from_baked(cloud: Cloud, settings: Settings, specs: Sequence[BootSpec]) -> t
                 f"{kind}: {name} was baked of other cookbooks or another image than today's, so it is not used;"
                 f" `fab openstack_bake NAME` makes a new one"
             )
-    plain = (spec.image is None and spec.volume is None for spec in specs)
-    return [replace(s, image=images[s.type]) if p else s for s, p in zip(specs, plain, strict=True)], lines
+    return [replace(spec, image=images[spec.type]) if spec in new else spec for spec in specs], lines

@@ -49,7 +49,7 @@ def openstack_kill(
         if not typed(why, name, yes_i_mean_it):
             raise UsageError(f"{name} was not deleted, nor was anything else", why=f"{name!r} was not what was typed")
     with reported() as shown:
-        leaving = Leaving(servers, here, shown, float(wait), force)
+        leaving = Leaving(servers, deployment(), shown, float(wait), force)  # as it is now: the answer took its time
         notes = remove(cloud(), leaving, phases(shown, servers))
     warn(notes)
     keep_up()
@@ -147,13 +147,13 @@ def openstack_resize(
     from deploymachine.drain import Leaving
     from deploymachine.remake import resize
 
-    here = deployment()
     server = cloud().servers().named(name)
     cloud().check_resize(name, flavor)
     if not agreed(f"Resize {name} from {server.flavor} to {flavor}? It is off for a moment; its data stays.", yes):
         return
     with reported() as shown:
-        notes = resize(cloud(), Leaving([server], here, shown, float(wait), force), flavor, phases(shown, [server]))
+        leaving = Leaving([server], deployment(), shown, float(wait), force)
+        notes = resize(cloud(), leaving, flavor, phases(shown, [server]))
     warn(notes)
 
 

@@ -14,7 +14,7 @@ from deploymachine.inventory import Inventory, Server
 from deploymachine.report import LineReport
 from deploymachine.scale_down import asks_twice, chosen, telling
 from deploymachine.secrets import Secrets
-from deploymachine.servertypes import Deployment
+from deploymachine.servertypes import Deployment, appnode
 from deploymachine.ssh import Completed
 from deploymachine.tasks import _names, _prompt
 from tests.unit.cloud.fake_openstack import make_settings
@@ -182,6 +182,9 @@ def test_servers_boot_from_the_baked_image_of_their_type_unless_another_was_chos
     asked = []
 
     class Cloud:
+        def servers(self):
+            return [Server("appnode6", "appnode", id="6")]
+
         def baked_image(self, kind, fingerprint):
             asked.append((kind, fingerprint))
             return BAKED.get(kind, (None, None))
@@ -190,11 +193,12 @@ def test_servers_boot_from_the_baked_image_of_their_type_unless_another_was_chos
         BootSpec("appnode3", "appnode", "m1.small"),
         BootSpec("appnode4", "appnode", "m1.small", image="debian-12"),
         BootSpec("appnode5", "appnode", "m1.small", volume=20),
+        BootSpec("appnode6", "appnode", "m1.small"),
         BootSpec("dbserver2", "dbserver", "m1.small"),
         BootSpec("loadbalancer2", "loadbalancer", "m1.small"),
     ]
     found, lines = bake.from_baked(Cloud(), deployment.settings, specs)
-    assert [spec.image for spec in found] == ["id-of-baked", "debian-12", None, None, None]
+    assert [spec.image for spec in found] == ["id-of-baked", "debian-12", *[None] * 4]
     assert asked == [(kind, f"code of {kind}") for kind in ("appnode", "dbserver", "loadbalancer")]
     assert lines[0] == "appnode: booting from the baked image baked-appnode"
     assert lines[1].startswith("loadbalancer: stale-loadbalancer was baked of other cookbooks or another image")
@@ -211,3 +215,22 @@ def test_a_second_answer_is_typed_and_nobody_is_asked_where_nobody_is(monkeypatc
     monkeypatch.setattr("builtins.input", lambda question: "dbserver1 " if "Type dbserver1" in question else "")
     assert _prompt.typed("its databases go with it", "dbserver1", "")
     assert not _prompt.typed("it is the last one", "appnode1", "")
+
+
+def test_what_can_not_be_without_the_leaving_is_left_as_it_is(deployment, monkeypatch):
+    site = {"one": deployment.settings.SITES["one"].model_copy(update={"database": "one"})}
+    deployment = replace(deployment, settings=deployment.settings.model_copy(update={"SITES": site}))
+    monkeypatch.setattr(drain, "run_lists", lambda servers, after: run_lists(servers, after, deployment))
+    leaving = Leaving([deployment.inventory.named("dbserver1")], deployment, LineReport(io.StringIO()))
+    lists, notes = drain._lists(leaving, [deployment.inventory.named(name) for name in ("appnode1", "loadbalancer1")])
+    assert list(lists) == ["loadbalancer1"]
+    assert notes == ["appnode1 stays as it is: there is no server of type dbserver (or dbappbalancer)"]
+
+
+def run_lists(servers, after, before):
+    """As the real ones, without the attributes that want keys and certificates."""
+    assert len(after.inventory) < len(before.inventory)
+    for server in servers:
+        if "appnode" in servertypes.parts(server.type):
+            appnode._database_url("one", "one", after)
+    return {server.name: server for server in servers}
