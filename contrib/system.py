@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from deploymachine.errors import ConvergeError
 from deploymachine.inventory import Server
-from deploymachine.ssh import Completed, connect, login, on_each, values
 from deploymachine.tasks import deployment, selected, task
+
+if TYPE_CHECKING:
+    from deploymachine.ssh import Completed
 
 
 @task(help={"command": "what to run, as you would type it there"})
@@ -23,6 +26,8 @@ def on_selected(command: Sequence[str]) -> None:
 
     Raises ConvergeError that names every server where it failed, after all were tried.
     """
+    from deploymachine.ssh import connect, login, on_each, values  # only now: `fab --list` need not wait for it
+
     here = deployment()
 
     def one(server: Server) -> None:
