@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import re
+import signal
 import ssl
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -105,3 +107,38 @@ class _Visitor:
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+
+
+TOOLS = {
+    "hey": ["hey", "-z", "30m", "-c", "4", "-q", "10", "{url}"],
+    # New connections: wrk counts it as an error when a server closes a kept one between two requests, as it may.
+    "wrk": ["wrk", "-d", "30m", "-c", "4", "-t", "1", "-H", "Connection: close", "{url}"],
+}
+
+
+@contextmanager
+def tool(name: str, address: str) -> Iterator[dict[str, int]]:
+    """Load from a tool that is installed; when it is over, how many requests were "served" and how many "failed"."""
+    found: dict[str, int] = {}
+    argv = [word.format(url=f"https://{address}/") for word in TOOLS[name]]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield found
+        finally:
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[0]
+    found.update(hey_said(said) if name == "hey" else wrk_said(said))
+    assert found["served"], said
+
+
+def hey_said(said: str) -> dict[str, int]:
+    status = {code: int(count) for code, count in re.findall(r"\[(\d{3})\]\s+(\d+) responses", said)}
+    errors = said.partition("Error distribution:")[2]
+    failed = sum(int(count) for count in re.findall(r"^\s+\[(\d+)\]", errors, re.MULTILINE))
+    return {"served": status.pop("200", 0), "failed": failed + sum(status.values())}
+
+
+def wrk_said(said: str) -> dict[str, int]:
+    asked = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
+    failed = re.findall(r"(?:connect|read|write|timeout|Non-2xx or 3xx responses:) (\d+)", said)
+    return {"served": asked, "failed": sum(map(int, failed))}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fleet import Fleet
-from load import load
+from load import TOOLS, load, tool
 
 pytestmark = pytest.mark.devcloud
 UP = ("openstack_boot appnode2", "root provision", "appnode launch", "kokki:loadbalancer")
@@ -66,6 +67,19 @@ def test_down_and_up_under_traffic_without_a_failed_request(scaled: Fleet) -> No
     assert visitors.failures == []
     assert f"appnode2 (appnode, ACTIVE, {gone.private_ip}" in told
     assert "appnode2: GONE changed" in told
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_no_tool_counts_a_failed_request(scaled: Fleet, name: str) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    fleet = scaled
+    with tool(name, fleet.server("loadbalancer1").address) as seen:
+        fleet.fab("openstack_kill", "appnode2", "--yes")
+        for line in UP:
+            fleet.fab(*line.split())
+    assert seen["failed"] == 0, seen
+    assert seen["served"] > 100
 
 
 def test_killed_again_and_again_in_the_middle_it_ends_the_same(scaled: Fleet) -> None:
