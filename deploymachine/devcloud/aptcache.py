@@ -1,10 +1,13 @@
 """A devcloud's layout goes in; apt-cacher-ng for its machines, a process of its own, comes out; and ends with it.
 
 A package is then fetched once, however many machines install it. The cache asks the mirrors as this host's apt does.
+Where apt-cacher-ng isn't installed its packages are unpacked beside the images: that brings no service to this host.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import subprocess
 import time
@@ -21,8 +24,9 @@ CHOOSER = "usr/local/lib/devcloud/apt-proxy"
 SETTING = "etc/apt/apt.conf.d/00devcloud"
 
 
-def available() -> bool:
-    return has_tool(TOOL)
+def configured(layout: Layout) -> bool:
+    """Whether this devcloud has one, alive or not."""
+    return (layout.directory / "aptcache/acng.conf").exists()
 
 
 def address(layout: Layout) -> tuple[str, int]:
@@ -31,23 +35,28 @@ def address(layout: Layout) -> tuple[str, int]:
 
 
 def ensure(layout: Layout) -> bool:
-    """Start it if it doesn't run. Returns whether that was needed. The gateway's address must be there already."""
+    """Start it if it doesn't run. Returns whether that was needed. The gateway's address must be there already.
+
+    Raises DevcloudError if it can't be had or doesn't start.
+    """
     if running(layout) is not None:
         return False
+    unpacked = None if has_tool(TOOL) else _unpacked(layout.images)
     home = layout.directory / "aptcache"
     for directory in (home, home / "packages", home / "log"):
         directory.mkdir(exist_ok=True)
-    (home / "acng.conf").write_text(configuration(layout, proxy_of(run(["apt-config", "dump"]))))
+    support = unpacked / "usr/lib/apt-cacher-ng" if unpacked else None
+    (home / "acng.conf").write_text(configuration(layout, proxy_of(run(["apt-config", "dump"])), support))
     host, port = address(layout)
     with (layout.directory / "aptcache.log").open("ab") as log:
         child = subprocess.Popen(
-            [TOOL, *_words(layout)],
+            [str(unpacked / "usr/sbin" / TOOL) if unpacked else TOOL, *_words(layout)],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=system_environment({}),
+            env=system_environment(libraries(unpacked) if unpacked else {}),
         )
     deadline = time.monotonic() + 10
     while not _answers(host, port):
@@ -68,8 +77,40 @@ def running(layout: Layout) -> Process | None:
     return process.find(*_words(layout))
 
 
-def configuration(layout: Layout, proxy: str | None) -> str:
-    """Its acng.conf. proxy: through which this host's apt reaches its mirrors."""
+def _unpacked(images: Path) -> Path:
+    """The tool and the libraries that this host lacks for it, fetched once by this host's apt."""
+    root = images / TOOL
+    if root.exists():
+        return root
+    part = images / f".{TOOL}-{os.getpid()}"
+    part.mkdir(parents=True)
+    try:
+        plan = run(["apt-get", "-qq", "--simulate", "--no-install-recommends", "install", TOOL])
+        names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+        # apt's own user can't write here, which it would say on standard error
+        run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *names], cwd=part)
+        for package in part.glob("*.deb"):
+            run(["dpkg-deb", "--extract", str(package), str(part)])
+            package.unlink()
+        if not root.exists():  # of another devcloud, meanwhile
+            part.rename(root)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return root
+
+
+def purge(images: Path) -> None:
+    shutil.rmtree(images / TOOL, ignore_errors=True)
+
+
+def libraries(root: Path) -> dict[str, str]:
+    """The environment with which what is unpacked there finds its own."""
+    places = {str(path.parent) for folder in ("lib", "usr/lib") for path in (root / folder).glob("*-linux-*/*.so*")}
+    return {"LD_LIBRARY_PATH": ":".join(sorted(places))}
+
+
+def configuration(layout: Layout, proxy: str | None, support: Path | None = None) -> str:
+    """Its acng.conf. proxy: through which this host's apt reaches its mirrors. support: where its own files are."""
     host, port = address(layout)
     options = {
         "BindAddress": host,
@@ -81,6 +122,7 @@ def configuration(layout: Layout, proxy: str | None) -> str:
         "AllowUserPorts": "0",  # mirrors may be at any
         "ExThreshold": "30",
         **({"Proxy": proxy} if proxy else {}),
+        **({"SupportDir": str(support)} if support else {}),
     }
     return "".join(f"{name}: {value}\n" for name, value in options.items())
 

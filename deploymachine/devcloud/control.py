@@ -121,6 +121,7 @@ def down(progress: Progress = print, *, purge: bool = False, directory: Path | N
             _erase(place)
         progress("devcloud is down")
     if purge:
+        aptcache.purge(layout.images_directory())
         image.purge(layout.images_directory())
 
 
@@ -221,8 +222,6 @@ def _start_daemon(place: Layout, progress: Progress) -> None:
 
 def _start_cache(place: Layout, progress: Progress) -> bool:
     """Whether it had to be; without it machines work as well, but each fetches its packages itself."""
-    if not aptcache.available():
-        return False
     try:
         return aptcache.ensure(place)
     except DevcloudError as error:

@@ -208,7 +208,7 @@ class Machines(Links):
         (root / "etc/machine-id").write_text(uuid.UUID(machine.id).hex + "\n")
         (root / "etc/hostname").write_text(machine.hostname + "\n")
         _write_resolvers(root, machine.plug.gateway)
-        if aptcache.available():
+        if aptcache.configured(self.layout):
             aptcache.introduce(self.layout, root)
         _seed(root / "var/lib/cloud/seed/nocloud", machine)
 

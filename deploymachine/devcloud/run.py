@@ -7,17 +7,20 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from deploymachine.errors import DevcloudError
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # sudo and cron may lack the sbin half
 
 
-def run(argv: Sequence[str], *, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
+def run(
+    argv: Sequence[str], *, stdin: str | None = None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> str:
     """Standard output of a finished command. Raises DevcloudError if it can't be run or exits non-zero."""
     try:
         done = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, check=False, env=system_environment(env or {})
+            argv, input=stdin, capture_output=True, text=True, check=False, env=system_environment(env or {}), cwd=cwd
         )
     except OSError as error:
         raise DevcloudError(f"{argv[0]} can't be run", why=str(error)) from error

@@ -47,7 +47,6 @@ def boot(cloud, login, name, **options):
     return cloud.create_server(name, wait=True, auto_ip=False, timeout=90, **{**wanted, **options})
 
 
-@pytest.mark.skipif(not aptcache.available(), reason="apt-cacher-ng is not installed")
 def test_a_package_is_fetched_once_and_also_when_the_cache_is_dead(own, devcloud, login):
     deployment, place = own
     log = Path(place.directory / "aptcache/log/apt-cacher.log")

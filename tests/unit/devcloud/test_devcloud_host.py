@@ -232,3 +232,12 @@ def test_an_image_that_a_snapshot_stands_on_is_kept(tmp_path):
     image.release(tmp_path, "dc12-*")
     image.purge(tmp_path)
     assert not tmp_path.exists()
+
+
+def test_an_unpacked_package_cache_finds_what_is_its_own(tmp_path):
+    for library in ("lib/x86_64-linux-gnu/libfuse.so.2", "usr/lib/x86_64-linux-gnu/libsupacng.so", "usr/lib/other.so"):
+        (tmp_path / library).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / library).touch()
+    wanted = f"{tmp_path}/lib/x86_64-linux-gnu:{tmp_path}/usr/lib/x86_64-linux-gnu"
+    assert aptcache.libraries(tmp_path) == {"LD_LIBRARY_PATH": wanted}
+    assert f"SupportDir: {tmp_path}" in aptcache.configuration(PLACE, None, tmp_path).splitlines()
