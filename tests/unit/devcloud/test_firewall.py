@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from deploymachine.devcloud.firewall import Guard, Wire, Wiring, Zone, matches, 
 from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.state import Rule
 
+SDK_WARNINGS = ("DeprecationWarning", "PendingDeprecationWarning", "openstack.warnings.OpenStackWarning")
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{name}") for name in SDK_WARNINGS]
 LAYOUT = Layout(Path("/x"), Path("/x"), 1, "10.9.0.0/24", "10.19.0.0/24", "p", "s", 1400)
 GROUP, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 RULE = Rule("r", GROUP, "ingress")
@@ -120,3 +124,35 @@ def test_nftables_takes_it(wiring):
     text = ruleset(LAYOUT, wiring, "127.0.0.53")
     done = subprocess.run(["nft", "-c", "-f", "-"], input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_in_force_in_the_end_is_what_was_said_last(service, sdk):
+    """However many change something at once, with servers coming and going meanwhile."""
+    networking, machines = service.cloud.networking, service.machines
+    group = networking.create_group("busy")
+    wanted = {"image": "debian-13", "flavor": "m1.tiny", "network": "private", "auto_ip": False, "wait": False}
+
+    def change(number: int) -> None:
+        for port in range(1, 11):
+            rule = replace(RULE, id=f"{number}-{port}", group_id=group.id, protocol="tcp", port_min=port, port_max=port)
+            networking.create_rule(replace(rule, prefix=f"10.{number}.0.0/16"))
+            if port % 2:
+                networking.delete_rule(rule.id)
+
+    def boot(number: int) -> None:
+        sdk.delete_server(sdk.create_server(f"web{number}", **wanted).id)
+
+    with ThreadPoolExecutor(8) as pool:
+        done = [*(pool.submit(change, number) for number in range(5)), *(pool.submit(boot, n) for n in range(3))]
+        for one in done:
+            one.result(60)
+    _wait_until(lambda: not sdk.list_servers())
+    assert machines.wiring == networking.wiring()
+    assert len(networking.rules(group.id)) == 2 + 5 * 5
+
+
+def _wait_until(true, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
