@@ -259,7 +259,8 @@ class Replay:
                 return True
             rows = _body(answer)
             rows = [rows["server"]] if "server" in rows else rows.get("servers", [])
-            if {(row["name"], row["status"]) for row in rows} == wanted:
+            under_way = any(row["OS-EXT-STS:task_state"] for row in rows)
+            if not under_way or {(row["name"], row["status"]) for row in rows} == wanted:
                 return True
             answer = self._send(exchange)
             return False
@@ -347,7 +348,7 @@ def _body(answer: requests.Response) -> Any:
     return answer.json() if "json" in answer.headers.get("Content-Type", "") else answer.text
 
 
-def _until(done: Any, seconds: float = 1.0) -> None:
+def _until(done: Any, seconds: float = 5.0) -> None:
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:
         time.sleep(0.002)

@@ -59,8 +59,9 @@ def test_every_excuse_is_needed(replayed):
     assert [excuse for excuse in EXCUSES if not any(re.search(excuse, line) for line in every)] == []
 
 
-def test_most_answers_are_the_same_to_the_letter(replayed, record_property):
+def test_most_answers_are_the_same_to_the_letter(replayed):
+    """The others differ in a field that is excused; `pytest -rP` shows how many there are."""
     differences = [found for results in replayed.values() for found in results.values()]
     same = sum(not found for found in differences)
-    record_property("replayed", f"{len(differences)} exchanges, {same} the same, {len(differences) - same} excused")
+    print(f"{len(differences)} exchanges: {same} the same, {len(differences) - same} excused")
     assert same / len(differences) > 0.7
