@@ -30,7 +30,6 @@ from deploymachine.cloud.progress import (
 from deploymachine.cloud.specs import Asked, BootSpec, boot_spec, check_not_fixed, counted
 from deploymachine.cloud.watch import console_lines
 from deploymachine.cloud.words import explained
-from deploymachine.hostkeys import locked
 from deploymachine.inventory import Inventory, Server
 from deploymachine.settings import Settings
 
@@ -115,8 +114,7 @@ class Cloud(Changes):
     def keep_groups(self) -> None:
         """Make the security groups what settings.py and the servers there are ask for. Raises CloudError."""
         if raws := self._raws():
-            with locked(self.settings.state / "boot.lock"):
-                groups.keep(self.connection, self.settings, raws, ())
+            groups.keep(self.connection, self.settings, raws, ())
 
     def pin_host_keys(self, servers: Iterable[Server]) -> None:
         """Pin the host keys that the cloud's metadata holds for servers of which none is pinned here."""

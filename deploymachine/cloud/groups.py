@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deploymachine import servertypes
 from deploymachine.cloud import describe
 from deploymachine.cloud.words import explained, status_of
+from deploymachine.hostkeys import locked
 from deploymachine.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,17 +31,20 @@ def keep(connection: Connection, settings: Settings, raws: Sequence[RawServer], 
 
     kinds: the types that are about to be booted. Returns type -> ids of its servers' groups. Raises CloudError.
     """
-    wanted_kinds = sorted({*kinds, *(raw.metadata.get(describe.TYPE, "") for raw in raws)} & set(servertypes.names()))
-    with explained(f"The security groups of {settings.DEPLOYMENT} can't be kept"):
+    needed = {*kinds, *(raw.metadata.get(describe.TYPE, "") for raw in raws)}
+    # Not the lock of booting: who cooks need not wait until all servers are up. So a group that is there without a
+    # server may be that of one which is about to be made.
+    with locked(settings.state / "groups.lock"), explained(f"The groups of {settings.DEPLOYMENT} can't be kept"):
         there = find(connection, settings)
-        for kind in (COMMON, *wanted_kinds):
+        known = sorted({*needed, *there} & set(servertypes.names()))
+        for kind in (COMMON, *known):
             if kind not in there:
                 there[kind] = _make(connection, settings, kind)
-        ids = {kind: str(there[kind].id) for kind in (COMMON, *wanted_kinds)}
+        ids = {kind: str(there[kind].id) for kind in (COMMON, *known)}
         wanted = {kind: wanted_rules(settings, kind, ids) for kind in ids}
         for kind, rules in wanted.items():
             _add_missing(connection, there[kind], rules)
-        carried = {kind: (ids[COMMON], ids[kind]) for kind in wanted_kinds}
+        carried = {kind: (ids[COMMON], ids[kind]) for kind in known}
         # Before anything is closed: a server that is not in its type's group yet lives on what the common one lets in.
         for raw in raws:
             if raw.status != "BUILD":  # what is being built was given its groups, and does not list them yet

@@ -194,3 +194,17 @@ def test_the_hosts_own_rules_are_what_they_were(settings):
             {"port": 5432, "protocol": "tcp", "sources": ["10.0.0.4"], "comment": "PostgreSQL for the appnodes"}
         ],
     }
+
+
+def test_what_is_about_to_be_booted_elsewhere_is_not_forgotten(cloud, openstack):
+    """A boot has made its groups, its servers are not there yet; meanwhile somebody cooks what is there."""
+    cloud.boot(["appnode1"])
+    during = []
+
+    def look(name, phase):
+        if phase == "BUILD":
+            cloud.keep_groups()
+            during.append(lets_in(openstack, "deploymachine-guestbook-appnode"))
+
+    cloud.boot(["loadbalancer1"], look)
+    assert during == [{(8000, "deploymachine-guestbook-loadbalancer")}]
