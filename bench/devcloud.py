@@ -34,10 +34,14 @@ PATIENCE = 180  # seconds
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one machine, in MB. proportional: PSS of its processes. charged: to its cgroup, without page cache."""
+    """Of one machine, in MB. proportional: PSS of its processes. charged: to its cgroup, without page cache.
+
+    processor: seconds that it has used since it began to boot.
+    """
 
     proportional: float
     charged: float | None
+    processor: float | None
 
 
 @contextmanager
@@ -123,14 +127,26 @@ def cost(place: Layout, server: str) -> Cost:
     groups = [path for path in Path("/sys/fs/cgroup").glob(f"**/{place.cgroup}/{number}") if path.is_dir()]
     pids = {pid for group in groups for file in group.rglob("cgroup.procs") for pid in _text(file).split()}
     proportional = sum(_kilobytes(Path("/proc", pid, "smaps_rollup"), r"^Pss:\s+(\d+)") for pid in pids) / 1024
-    stats = [_text(group / "memory.stat") for group in groups if (group / "memory.stat").exists()]
-    names = ("total_rss", "total_shmem"), ("anon", "shmem", "kernel")
-    for stat in stats:
-        for wanted in names:
-            rows = dict(line.split() for line in stat.splitlines())
-            if wanted[0] in rows:
-                return Cost(proportional, sum(int(rows.get(name, 0)) for name in wanted) / 2**20)
-    return Cost(proportional, None)
+    return Cost(proportional, _charged(groups), _processor(groups))
+
+
+def _charged(groups: Sequence[Path]) -> float | None:
+    """By cgroup version 1, then by version 2."""
+    for names in (("total_rss", "total_shmem"), ("anon", "shmem", "kernel")):
+        for group in groups:
+            rows = dict(line.split() for line in _text(group / "memory.stat").splitlines())
+            if names[0] in rows:
+                return sum(int(rows.get(name, 0)) for name in names) / 2**20
+    return None
+
+
+def _processor(groups: Sequence[Path]) -> float | None:
+    for group in groups:
+        if (group / "cpuacct.usage").exists():
+            return int(_text(group / "cpuacct.usage")) / 1e9
+        if used := re.search(r"^usage_usec (\d+)", _text(group / "cpu.stat"), re.MULTILINE):
+            return int(used[1]) / 1e6
+    return None
 
 
 def _kilobytes(file: Path, pattern: str) -> int:
@@ -169,6 +185,7 @@ def measure(cloud: Connection, place: Layout, rounds: int, many: int) -> dict[st
         "one machine deleted (s)": gone,
         f"{many} at once, all answer SSH (s)": [all_up],
         f"{many} at once, each (s)": list(fleet.values()),
+        "processor time of a boot (s)": [one.processor for one in costs if one.processor is not None],
         "memory of a machine, PSS (MB)": [one.proportional for one in costs],
         "memory of a machine, cgroup without page cache (MB)": charged,
         "memory that this host has less, per machine (MB)": [taken],
