@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from deploymachine import servertypes, ssh
@@ -71,7 +72,7 @@ def from_baked(cloud: Cloud, settings: Settings, specs: Sequence[BootSpec]) -> t
     images: dict[str, str | None] = {}
     lines = []
     for kind in sorted({spec.type for spec in new}):
-        images[kind], name = cloud.baked_image(kind, code_of(kind, settings))
+        images[kind], name = cloud.baked_image(kind, partial(code_of, kind, settings))
         if images[kind] is not None:
             lines.append(f"{kind}: booting from the baked image {name}")
         elif name is not None:

@@ -155,8 +155,8 @@ class Changes:
         raise_failures("could not be baked", 1, outcomes.errors)
         return outcomes.results[name]
 
-    def baked_image(self, kind: str, fingerprint: str) -> tuple[str | None, str | None]:
-        """(id, name) of the baked image that servers of the type are to boot from.
+    def baked_image(self, kind: str, fingerprint: Callable[[], str]) -> tuple[str | None, str | None]:
+        """(id, name) of the baked image that servers of the type are to boot from; fingerprint: of what is cooked now.
 
         The id is None where the newest one there is was made of other cookbooks or another image, both are None where
         there is none. Raises CloudError.
@@ -164,5 +164,5 @@ class Changes:
         if not (every := baked(self.connection, self.settings, kind)):
             return None, None
         base = lookup.image(self.connection, self.settings.OPENSTACK_IMAGE).id
-        found = current(self.connection, self.settings, kind, fingerprint, base)
+        found = current(self.connection, self.settings, kind, fingerprint(), base)
         return (found.id, found.name) if found is not None else (None, every[0].name)

@@ -186,7 +186,7 @@ def test_servers_boot_from_the_baked_image_of_their_type_unless_another_was_chos
             return [Server("appnode6", "appnode", id="6")]
 
         def baked_image(self, kind, fingerprint):
-            asked.append((kind, fingerprint))
+            asked.append((kind, fingerprint()))
             return BAKED.get(kind, (None, None))
 
     specs = [
