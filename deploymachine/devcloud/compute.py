@@ -81,7 +81,6 @@ class Compute(Servers):
             networks = self.networking.check_wanted(wish.networks, wish.count)
             wish = replace(wish, image=image, devices=tuple(devices), networks=networks)
             servers = [self._record(wish, name, fellows, groups) for name in names]
-        self.networking.guard()
         wait([self.later(server.id, self._build) for server in servers], timeout=PATIENCE)
         return servers
 
@@ -151,6 +150,7 @@ class Compute(Servers):
 
     def _make(self, server: Server) -> None:
         identity = server.id
+        self.networking.guard()
         if self.volumes.attachments(server=identity):
             server = self.put(server, task_state="block_device_mapping")
             self.attaching.make(server)
