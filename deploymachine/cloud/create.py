@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from deploymachine.cloud import describe, userdata
 from deploymachine.cloud.each import Clock
+from deploymachine.cloud.patience import LONGEST_PAUSE
 from deploymachine.cloud.plan import Draft
-from deploymachine.cloud.words import explained, passing, status_of
+from deploymachine.cloud.words import asked_to_wait, explained, passing, status_of
 from deploymachine.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def create(
                     return str(min(made, key=lambda raw: str(raw.created_at)).id)
                 if pause is None or clock.expired():
                     raise
-                clock.sleep(pause)
+                clock.sleep(min(asked_to_wait(error) or pause, LONGEST_PAUSE))
     raise AssertionError  # the last turn returns or raises
 
 

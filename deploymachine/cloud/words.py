@@ -78,6 +78,12 @@ def status_of(error: BaseException) -> int | None:
     return int(status) if isinstance(status, int) and status else None
 
 
+def asked_to_wait(error: BaseException) -> float | None:
+    """How many seconds the answer asks to wait (Retry-After), None where it does not, or asks for a date."""
+    asked = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
+    return float(asked) if str(asked).isdigit() else None
+
+
 def passing(error: BaseException) -> bool:
     """Whether the same call may well succeed a moment later."""
     status = status_of(error)

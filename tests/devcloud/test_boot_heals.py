@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -15,12 +16,13 @@ from typing import Any
 import pytest
 from machine_world import until
 
-from deploymachine.cloud import Cloud, connect, counted
+from deploymachine.cloud import Asked, Cloud, boot_spec, connect, counted
 from deploymachine.devcloud.faults import Faults
 from deploymachine.errors import CloudError, HostKeyError
 from deploymachine.hostkeys import HostKeys
 from deploymachine.inventory import Server
 from deploymachine.settings import Settings, load
+from deploymachine.settings_servers import DataVolume
 from deploymachine.ssh import connect as log_in
 from deploymachine.ssh import root_login
 
@@ -211,6 +213,30 @@ def test_data_outlives_its_server(empty: Cloud, settings: Settings) -> None:
     assert as_root(settings, server, "head", "-c", "8", disk) == "precious"
     empty.delete(["dbserver1"])
     empty.delete_leaks(empty.leaks())
+
+
+def test_a_volume_that_is_not_kept_goes_and_so_does_the_one_booted_from(empty: Cloud, settings: Settings) -> None:
+    cache = DataVolume(name="cache", size=1, keep=False)
+    asked = dataclasses.replace(boot_spec(settings, "appnode1", asked=Asked(volume=3)), data_volumes=(cache,))
+    [server] = empty.boot([asked])
+    assert as_root(settings, server, "hostname") == "appnode1"
+    assert len(everything(empty)["volumes"]) == 2
+    assert as_root(settings, server, "sh", "-c", "ls -d /dev/vd[b-z]")
+    empty.delete(["appnode1"])
+    assert everything(empty)["volumes"] == []
+
+
+def test_a_server_on_two_networks(empty: Cloud, settings: Settings) -> None:
+    network = empty.connection.network
+    storage = network.create_network(name="storage")
+    network.create_subnet(network_id=storage.id, ip_version=4, cidr="192.168.77.0/24")
+    [server] = empty.boot([boot_spec(settings, "appnode1", asked=Asked(networks=("private", "storage")))])
+    raw = empty.connection.compute.get_server(server.id)
+    assert set(raw.addresses) == {"private", "storage"}
+    assert server.private_ip == raw.addresses["private"][0]["addr"]
+    assert "192.168.77." in as_root(settings, server, "hostname", "-I")
+    empty.delete(["appnode1"])
+    network.delete_network(storage.id)
 
 
 def test_servers_of_a_type_stand_in_different_zones(empty: Cloud) -> None:

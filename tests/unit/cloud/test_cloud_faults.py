@@ -6,6 +6,7 @@ import time
 import pytest
 
 from deploymachine.cloud import boot_spec, connect
+from deploymachine.cloud.each import Clock
 from deploymachine.errors import CloudError
 from tests.unit.cloud.fake_openstack import make_settings
 
@@ -189,6 +190,17 @@ def test_retry_after_is_honoured_and_bounded(cloud, openstack, monkeypatch):
     openstack.faults.append(("GET", f"{SERVERS}/detail", 429, refusal(429, "come back tomorrow")))
     cloud.servers()
     assert slept == [7, 7, 30]
+
+
+def test_a_creation_is_tried_again_as_late_as_the_cloud_asks(cloud, openstack, monkeypatch):
+    slept = []
+    monkeypatch.setattr(Clock, "sleep", lambda _, seconds: slept.append(seconds))
+    openstack.retry_after = "7"
+    openstack.faults.append(("POST", SERVERS, 503, refusal(503, "maintenance")))
+    openstack.faults.append(("POST", SERVERS, 500, refusal(500, "a bad moment")))
+    cloud.boot(["appnode1"])
+    assert [one for one in slept if one > 0][:2] == [7, 0.01]
+    assert names(openstack) == ["appnode1"]
 
 
 def test_a_cloud_that_stays_busy_is_told(cloud, openstack):
