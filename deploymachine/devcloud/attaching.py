@@ -104,6 +104,16 @@ class Attaching:
                     raise
             self.volumes.put(self.volumes.get(volume.id), status="in-use")
 
+    def forget(self, server_id: str) -> None:
+        """What was recorded for a server that won't be: volumes that were there are free again, others were never."""
+        for attachment in self.volumes.attachments(server=server_id):
+            volume = self.volumes.get(attachment.volume_id)
+            self.store.drop(attachment)
+            if volume.status == "creating":
+                self.store.drop(volume)
+            else:
+                self.volumes.put(volume, status="available")
+
     def release(self, server_id: str) -> None:
         """After the server's machine has ended."""
         for attachment in self.volumes.attachments(server=server_id):

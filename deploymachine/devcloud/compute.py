@@ -80,7 +80,7 @@ class Compute(Servers):
             self.quotas.check_metadata(len(wish.metadata))
             networks = self.networking.check_wanted(wish.networks, wish.count)
             wish = replace(wish, image=image, devices=tuple(devices), networks=networks)
-            servers = [self._record(wish, name, fellows, groups) for name in names]
+            servers = self._record(wish, names, fellows, groups)
         wait([self.later(server.id, self._build) for server in servers], timeout=PATIENCE)
         return servers
 
@@ -90,9 +90,29 @@ class Compute(Servers):
         group = self.store.get(ServerGroup, named) if isinstance(named, str) else None
         if named is not None and group is None:
             raise Refused(400, f"Instance group {named} could not be found.")
+        if group is not None:
+            self.quotas.check_members(wish.count, sum(scheduler.member(one, group) for one in self.store.all(Server)))
         return group
 
-    def _record(self, wish: Wish, name: str, fellows: ServerGroup | None, groups: list[Group]) -> Server:
+    def _record(self, wish: Wish, names: list[str], fellows: ServerGroup | None, groups: list[Group]) -> list[Server]:
+        """All of them with their ports and volumes, or nothing."""
+        servers: list[Server] = []
+        try:
+            for name in names:
+                servers.append(self._new(wish, name, fellows))
+                if servers[-1].host:
+                    ids = [group.id for group in groups] or [DEFAULT_GROUP]
+                    self.networking.connect(servers[-1].id, wish.networks or (), ids)
+                    self.attaching.record(servers[-1], wish.devices)
+        except Refused:
+            for server in servers:
+                self.attaching.forget(server.id)
+                self.networking.part(server)
+                self.store.drop(server)
+            raise
+        return servers
+
+    def _new(self, wish: Wish, name: str, fellows: ServerGroup | None) -> Server:
         server = Server(
             id=new_id(),
             name=name,
@@ -109,9 +129,6 @@ class Compute(Servers):
             called=name.replace(wish.name, wish.hostname or wish.name, 1),
             config_drive=wish.config_drive,
         )
-        if server.host:
-            self.networking.connect(server.id, wish.networks or (), [group.id for group in groups] or [DEFAULT_GROUP])
-            self.attaching.record(server, wish.devices)
         self.store.put(server)
         return server
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploymachine.devcloud.run import run, succeeds
+from deploymachine.errors import DevcloudError
 
 DEEPEST = 8  # snapshots of snapshots, before one holds everything itself
 
@@ -50,9 +51,14 @@ def of_snapshot(snapshot: Path) -> list[Path]:
 
 
 def save(disk: Path, snapshot: Path) -> None:
-    """What a machine's disk holds now, as a snapshot: what it wrote itself, or all of it where that won't do."""
+    """What a machine's disk holds now, as a snapshot: what it wrote itself, or all of it where that won't do.
+
+    Raises DevcloudError for all of a disk that is not mounted, as after a restart of this host.
+    """
     below = lowers(disk)
     whole = not 0 < len(below) <= DEEPEST
+    if whole and not (disk / "root").is_mount():
+        raise DevcloudError("the server's disk is not mounted", hint="start the server once, then repeat")
     part = snapshot.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -175,6 +175,11 @@ class Quotas:
         if self.over("compute", {"server_groups": 1}):
             raise Refused(403, "Quota exceeded, too many server groups.")
 
+    def check_members(self, more: int, used: int) -> None:
+        """Of one server group."""
+        if 0 <= self.limit("compute", "server_group_members") < used + more:
+            raise Refused(403, "Quota exceeded, too many servers in group")
+
     def check_ports(self, count: int) -> None:
         """Those that Nova makes for new servers: refused before there is any."""
         if self.over("network", {"port": count}):

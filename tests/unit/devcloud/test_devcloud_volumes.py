@@ -192,3 +192,16 @@ def test_volumes_survive_the_daemon_and_half_done_work_is_finished(service, sdk,
     if gone := sdk.block_storage.find_volume(other.id):
         sdk.block_storage.wait_for_delete(gone, interval=0.02, wait=10)
     assert [one.id for one in sdk.list_volumes()] == [volume.id]
+
+
+def test_a_server_refused_for_its_second_disk_leaves_nothing(service, sdk, volume):
+    rows = [
+        {"source_type": "volume", "destination_type": "volume", "uuid": volume.id, "boot_index": None},
+        {"source_type": "blank", "destination_type": "volume", "volume_size": 5000, "boot_index": None},
+    ]
+    body = {"name": "x", "flavorRef": sdk.get_flavor("m1.tiny").id, "imageRef": sdk.get_image("debian-13").id}
+    ports = len(sdk.list_ports())
+    answer = raw(service, "POST", "/compute/v2.1/servers", {"server": {**body, "block_device_mapping_v2": rows}})
+    assert answer.status_code == 413
+    assert (sdk.list_servers(), len(sdk.list_ports())) == ([], ports)
+    assert [(one.id, one.status) for one in sdk.list_volumes()] == [(volume.id, "available")]
