@@ -20,7 +20,7 @@ import control_plane as plane
 import devcloud_hypervisor
 import place as places
 import seed
-from leftovers import leftovers
+from leftovers import leftovers, processes
 from openstack.connection import Connection
 from place import Place
 
@@ -56,6 +56,7 @@ def control_plane() -> Iterator[Place]:
         assert machines is not None
         assert leftovers(machines) == []
         assert not here.run.exists()
+        assert [line for line in processes() if str(here.directory) in line] == []
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +176,16 @@ def _quota(read: Callable[[str], Any], write: Callable[..., object], names: dict
             write("demo", **{name: getattr(before, names.get(name, name)) for name in limits})
 
     return changed
+
+
+@pytest.fixture
+def second_network(sdk) -> Iterator[str]:
+    """The name of one more network of project demo, to which no router leads."""
+    network = sdk("demo").network
+    made = network.create_network(name="second")
+    network.create_subnet(network_id=made.id, ip_version=4, cidr="172.31.255.0/24", is_dhcp_enabled=False)
+    yield "second"
+    network.delete_network(made.id)
 
 
 @pytest.fixture(scope="session")

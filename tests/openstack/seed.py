@@ -20,9 +20,10 @@ ENDPOINTS = {
     "compute": ("nova", "/v2.1"),
     "placement": ("placement", ""),
 }
-FLAVORS = {  # name: vCPUs, MB, GB; the last fits on no host
+FLAVORS = {  # name: vCPUs, MB, GB; the last fits on no host, and what has m1.slow takes its time
     "m1.tiny": (1, 512, 1),
     "m1.small": (1, 1024, 10),
+    "m1.slow": (1, 512, 1),
     "m1.medium": (2, 2048, 20),
     "m1.huge": (500, 999424, 40),
 }

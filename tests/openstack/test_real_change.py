@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from machine_world import until
@@ -83,15 +83,6 @@ def test_a_rebuilt_server_is_new_but_for_name_and_addresses(cloud, server, ssh, 
     assert (rebuilt.id, rebuilt.address) == (server.id, server.address)
     assert HostKeys(settings).get(server.address, 22) != before
     assert ssh(rebuilt, "hostname; ls /root").split() == ["appnode1"]
-
-
-@pytest.fixture
-def second_network(sdk) -> Iterator[str]:
-    network = sdk("demo").network
-    made = network.create_network(name="second")
-    network.create_subnet(network_id=made.id, ip_version=4, cidr="172.31.255.0/24", is_dhcp_enabled=False)
-    yield "second"
-    network.delete_network(made.id)
 
 
 def test_a_server_on_two_networks_has_a_link_to_each(cloud, second_network, changed: Callable[..., Cloud], ssh):

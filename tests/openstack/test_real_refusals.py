@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from deploymachine.cloud import Cloud, connect
-from deploymachine.errors import DeployMachineError
+from deploymachine.errors import CloudError, DeployMachineError
 
 pytestmark = [pytest.mark.openstack, pytest.mark.filterwarnings("ignore:::openstack")]
 
@@ -71,11 +69,13 @@ def test_no_floating_address_left_is_told(cloud, network_quota, owned, monkeypat
     assert owned() == []
 
 
-def test_no_port_left_is_told(cloud, network_quota, owned):
+def test_what_a_refused_boot_leaves_is_told_as_leaks(cloud, network_quota, owned):
     with network_quota(port=1):  # the router's
         assert "Maximum number of ports exceeded" in refused(cloud, "appnode1")
-    if len(cloud.servers()):
-        cloud.delete(["appnode1"])
+    left = cloud.leaks()
+    assert {leak.kind for leak in left} <= {"security group", "server group"}
+    cloud.delete_leaks(left)
+    assert owned() == []
 
 
 def test_a_disk_that_is_a_volume_where_there_is_no_block_storage(changed, owned):
@@ -94,13 +94,11 @@ def test_two_that_must_be_kept_apart_on_a_single_host(cloud, changed, owned):
     assert owned() == []
 
 
-@pytest.fixture
-def second_network(sdk) -> Iterator[None]:
-    network = sdk("demo").network
-    made = network.create_network(name="second")
-    network.create_subnet(network_id=made.id, ip_version=4, cidr="192.0.2.0/24", is_dhcp_enabled=False)
-    yield
-    network.delete_network(made.id)
+def test_a_network_that_no_router_joins_with_the_pool_costs_no_address(cloud, changed, owned, second_network):
+    told = refused(changed(OPENSTACK_NETWORK="second"), "appnode1")
+    assert "is not reachable from subnet" in told
+    cloud.delete(["appnode1"])
+    assert owned() == []
 
 
 def test_several_networks_and_none_named(changed, owned, second_network):
@@ -158,11 +156,16 @@ def test_two_of_one_name_are_told_and_both_go(cloud, sdk, owned):
     assert owned() == []
 
 
-def test_one_that_is_still_being_built_is_waited_for_or_killed(cloud, owned):
-    interrupted(cloud, "appnode1")
-    cloud.boot(["appnode1"], wait_for_ssh=False)
-    interrupted(cloud, "dbserver1")
-    cloud.delete([server.name for server in cloud.servers()])
+def test_one_that_is_still_being_built_is_waited_for_or_killed(cloud, changed, owned):
+    slow = changed(OPENSTACK_SERVERS={"appnode": [("appnode1", "m1.slow")], "dbserver": [("dbserver1", "m1.slow")]})
+    interrupted(slow, "appnode1")
+    with pytest.raises(CloudError, match="can't be rebuilt") as caught:
+        slow.rebuild("appnode1")
+    assert "vm_state building" in str(caught.value)
+    assert slow.boot(["appnode1"], wait_for_ssh=False)[0].state == "ACTIVE"
+    interrupted(slow, "dbserver1")
+    assert slow.servers().named("dbserver1").state == "BUILD"
+    slow.delete(["appnode1", "dbserver1"])
     assert owned() == []
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 from typing import Any
 
 from devcloud_hypervisor import Guest, Link, opened
@@ -16,6 +17,9 @@ from nova.image import glance
 from nova.virt import fake, hardware
 
 from deploymachine.errors import DevcloudError
+
+SLOW = "m1.slow"  # a server of this flavor is in BUILD for a while
+SLOWLY = 8  # seconds
 
 
 class Devcloud(fake.FakeDriverWithoutFakeNodes):
@@ -31,6 +35,8 @@ class Devcloud(fake.FakeDriverWithoutFakeNodes):
 
     def spawn(self, context: Any, instance: Any, image_meta: Any, *args: Any, **rest: Any) -> None:
         super().spawn(context, instance, image_meta, *args, **rest)
+        if instance.flavor.name == SLOW:
+            time.sleep(SLOWLY)
         try:
             self.hypervisor.boot(self._defined(instance, image_meta, rest["network_info"]))
         except DevcloudError as error:
