@@ -98,7 +98,7 @@ class Booting:
             self.connection,
             self.settings,
             self.plan.drafts[spec.name],
-            [str(network.id) for network in self.plan.networks[spec.name]],
+            self.plan.networks[spec.name],
             self.plan.group_ids[spec.type],
             self.plan.admin_keys,
             self._list_new,

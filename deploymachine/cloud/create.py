@@ -16,6 +16,7 @@ from deploymachine.settings import Settings
 if TYPE_CHECKING:
     from openstack.compute.v2.server import Server as RawServer
     from openstack.connection import Connection
+    from openstack.network.v2.network import Network
 
 ASK_AGAIN_AFTER = (1.0, 2.0, 5.0, 10.0)  # seconds after a bad moment of the cloud in which nothing was made
 
@@ -24,7 +25,7 @@ def create(
     connection: Connection,
     settings: Settings,
     draft: Draft,
-    network_ids: Sequence[str],
+    networks: Sequence[Network],
     group_ids: Sequence[str],
     admin_keys: Sequence[str],
     list_new: Callable[[], list[RawServer]],
@@ -34,7 +35,7 @@ def create(
 
     list_new: lists the deployment's servers that were not there when this boot began.
     """
-    body = _body(settings, draft, network_ids, group_ids, admin_keys)
+    body = _body(settings, draft, networks, group_ids, admin_keys)
     with explained(f"The cloud does not boot {draft.spec.name}"):
         for pause in (*ASK_AGAIN_AFTER, None):
             try:
@@ -53,20 +54,21 @@ def create(
 
 
 def _body(
-    settings: Settings, draft: Draft, network_ids: Sequence[str], group_ids: Sequence[str], admin_keys: Sequence[str]
+    settings: Settings, draft: Draft, networks: Sequence[Network], group_ids: Sequence[str], admin_keys: Sequence[str]
 ) -> dict[str, Any]:
     spec, key = draft.spec, userdata.new_host_key()
     config = userdata.cloud_config(spec.name, key, admin_keys)
     body: dict[str, Any] = {
         "name": spec.name,
         "flavor_id": draft.flavor.id,
-        "networks": [{"uuid": network_id} for network_id in network_ids],
+        "networks": [{"uuid": str(network.id)} for network in networks],
         "security_groups": [{"name": group_id} for group_id in group_ids],
         "user_data": base64.b64encode(config.encode()).decode(),
         "metadata": {
             describe.DEPLOYMENT: settings.DEPLOYMENT,
             describe.TYPE: spec.type,
             describe.IMAGE: str(draft.image.name)[:255],
+            describe.NETWORK: str(networks[0].name)[:255],
             describe.HOST_KEY: key.public,  # so that whoever finds this server again can pin it
         },
         **_disk(draft),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEPLOYMENT = "deploymachine_deployment"
 TYPE = "deploymachine_type"
 IMAGE = "deploymachine_image"
+NETWORK = "deploymachine_network"  # the name of the first network it was put on; settings.py may know it by its id
 HOST_KEY = "deploymachine_hostkey"
 KEEP = "deploymachine_keep"  # on a volume: "yes" where it outlives its server
 
@@ -31,7 +32,7 @@ def server(raw: RawServer, network: str | None, flavors: Mapping[str, Flavor]) -
 
     flavors: id -> flavor, for clouds that tell a server's flavor by id only (microversion below 2.47).
     """
-    private, public = addresses(raw.addresses or {}, network)
+    private, public = addresses(raw.addresses or {}, network, raw.metadata.get(NETWORK))
     flavor = raw.flavor
     known = flavors.get(getattr(flavor, "id", None) or "", flavor)
     return Server(
@@ -70,12 +71,15 @@ def flavor_name(flavor: Flavor | None) -> str:
     return str(next(filter(None, (getattr(flavor, key, None) for key in ("original_name", "name", "id"))), ""))
 
 
-def addresses(by_network: Mapping[str, list[Mapping[str, Any]]], network: str | None = None) -> tuple[str, str]:
+def addresses(
+    by_network: Mapping[str, list[Mapping[str, Any]]], network: str | None = None, first: str | None = None
+) -> tuple[str, str]:
     """(private, public) of a server's addresses, '' where there is none. IPv4 goes before IPv6.
 
+    The private one is that on `network`, else on `first`, both names, else on the first by name.
     A server that only has an address of a provider's public network has it as both.
     """
-    ordered = sorted(by_network.items(), key=lambda item: (item[0] != network, item[0]))
+    ordered = sorted(by_network.items(), key=lambda item: (item[0] != network, item[0] != first, item[0]))
     every = [entry for _, entries in ordered for entry in entries]
     every = [entry for entry in every if entry.get("version", 4) == 4] or every
     fixed = [str(entry["addr"]) for entry in every if entry.get("OS-EXT-IPS:type", "fixed") == "fixed"]

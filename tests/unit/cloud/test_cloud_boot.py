@@ -52,6 +52,7 @@ def test_user_data_lets_root_in_with_the_admin_keys_and_holds_the_pinned_host_ke
         "deploymachine_deployment": "guestbook",
         "deploymachine_type": "appnode",
         "deploymachine_image": "debian-13",
+        "deploymachine_network": "private",
         "deploymachine_hostkey": public,
     }
 

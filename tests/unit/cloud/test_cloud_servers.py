@@ -76,6 +76,7 @@ def test_addresses():
     assert addresses({"Ext-Net": [entry("2a00:1::5"), entry("203.0.113.5")]}) == ("203.0.113.5", "203.0.113.5")
     both = {"a": [entry("10.1.0.5")], "b": [entry("10.2.0.5")], "c": [entry("198.51.100.7")]}
     assert addresses(both) == ("10.1.0.5", "198.51.100.7")
+    assert addresses(both, "an id", "b") == ("10.2.0.5", "198.51.100.7")
     assert addresses(both, "b") == ("10.2.0.5", "198.51.100.7")
 
 
