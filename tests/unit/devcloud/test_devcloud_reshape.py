@@ -211,3 +211,14 @@ def test_an_uploaded_image_is_listed_but_can_not_be_booted(service, sdk, boot):
     with pytest.raises(exceptions.SDKException):
         boot("broken", image="mine")
     assert "boots only its own images" in sdk.get_server("broken").fault["message"]
+
+
+def test_a_snapshot_cut_off_by_the_daemons_end_is_dropped(service, sdk, boot):
+    server = boot()
+    image = sdk.create_image_snapshot("baked", server.id, wait=True, timeout=20)
+    service.cloud.images.change(image.id, status="saving")
+    service.cloud.compute.update(service.cloud.compute.server(server.id), task_state="image_uploading")
+    service.restart()
+    assert sdk.get_image("baked") is None
+    assert service.machines.snapshots == set()
+    assert (sdk.get_server("web").status, sdk.get_server("web").task_state) == ("ACTIVE", None)

@@ -205,3 +205,14 @@ def test_a_server_refused_for_its_second_disk_leaves_nothing(service, sdk, volum
     assert answer.status_code == 413
     assert (sdk.list_servers(), len(sdk.list_ports())) == ([], ports)
     assert [(one.id, one.status) for one in sdk.list_volumes()] == [(volume.id, "available")]
+
+
+@pytest.mark.parametrize(("halfway", "end"), [("attaching", "in-use"), ("detaching", "available")])
+def test_an_attachment_cut_off_by_the_daemons_end_is_finished(service, sdk, boot, volume, halfway, end):
+    server = boot()
+    sdk.compute.create_volume_attachment(server, volume_id=volume.id)
+    reach(sdk, volume, "in-use")
+    service.cloud.volumes.update(service.cloud.volumes.get(volume.id), status=halfway)
+    service.restart()
+    assert len(reach(sdk, volume, end).attachments) == (1 if end == "in-use" else 0)
+    assert (volume.id in service.machines.plugged) is (end == "in-use")
