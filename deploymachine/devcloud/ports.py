@@ -91,11 +91,12 @@ class Ports(NetBase):
             words = f"Failed to create port on network {network.id}, because fixed_ips included invalid subnet"
             raise Refused(400, f"Invalid input for operation: {words} {subnet_id}.", "InvalidInput")
         for subnet in subnets:
+            used = self.used(subnet)
             if address is None:
-                if any(str(one) not in self.used(subnet) for one in pool_of(subnet)):
+                if any(str(one) not in used for one in pool_of(subnet)):
                     return subnet
             elif _inside(address, subnet):
-                if address in self.used(subnet):
+                if address in used:
                     words = f"IP address {address} already allocated in subnet {subnet.id}"
                     raise Refused(409, words, "IpAddressAlreadyAllocated")
                 return subnet

@@ -229,6 +229,18 @@ def test_a_machine_cannot_use_an_address_that_is_not_its_own_unless_it_is_allowe
         assert not host_reaches(extra)
 
 
+def test_a_machine_does_not_reach_what_listens_on_the_hosts_loopback(world, devcloud):
+    """Its link routes there, for DNS; root in a machine can say where packets for 127.0.0.1 go."""
+    gateway = world.address("right").rpartition(".")[0] + ".1"
+    for line in ("sysctl -qw net.ipv4.conf.all.route_localnet=1", f"ip route add 127.9.9.9 via {gateway}"):
+        sh(world.ssh["right"], line)
+    sh(world.ssh["right"], "ip route delete local 127.0.0.0/8 dev lo table local")
+    with socket.create_server(("127.9.9.9", 0)) as listener:
+        assert host_reaches("127.9.9.9", listener.getsockname()[1])
+        assert not world.reaches("right", "127.9.9.9", listener.getsockname()[1])
+    sh(world.ssh["right"], "ip route add local 127.0.0.0/8 dev lo table local && ip route delete 127.9.9.9")
+
+
 ANNOUNCE = """
 import socket
 
