@@ -87,6 +87,7 @@ def create_app(cloud: Cloud) -> Flask:
     # each service imports what is below from here
     from deploymachine.devcloud import (
         api_compute,
+        api_errors,
         api_faults,
         api_identity,
         api_image,
@@ -100,6 +101,7 @@ def create_app(cloud: Cloud) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     for service in (api_identity, api_compute, api_servers, api_image, api_network, api_volume, api_faults):
         app.register_blueprint(service.blueprint(cloud))
+    api_errors.register(app)
     app.before_request(_name_request)
     app.after_request(_with_request_id)
     app.wsgi_app = Troubled(app.wsgi_app, cloud.trouble)  # type: ignore[assignment, method-assign]
@@ -126,10 +128,16 @@ def challenge(cloud: Cloud) -> Json:
 UNAUTHENTICATED = "The request you have made requires authentication."
 
 
+def sent() -> Json:
+    """The request's JSON object; an empty one if it is anything else."""
+    body = request.get_json(silent=True)
+    return body if isinstance(body, dict) else {}
+
+
 def body_of(name: str) -> Json:
     """The object under that key of the request's JSON, where OpenStack wraps everything."""
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict) or not isinstance(body.get(name), dict):
+    body = sent()
+    if not isinstance(body.get(name), dict):
         raise Refused(400, f"'{name}' is a required property")
     return dict(body[name])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, request
+from flask import Blueprint
 
-from deploymachine.devcloud.api import Cloud, Json
+from deploymachine.devcloud.api import Cloud, Json, sent
 from deploymachine.devcloud.api_compute import at_least
 from deploymachine.devcloud.state import FloatingIP, Network, Port, Refused
 
@@ -27,7 +27,7 @@ def register(api: Blueprint, cloud: Cloud) -> None:
     @api.post(PATH)
     def create_address() -> Json:
         _check_old()
-        pool = (request.get_json(silent=True) or {}).get("pool")
+        pool = sent().get("pool")
         network = next((one for one in _external(cloud) if pool in (None, one.name, one.id)), None)
         if network is None:
             raise Refused(404, f"Floating IP pool not found: {pool}.")

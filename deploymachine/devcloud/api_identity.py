@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from flask import Blueprint, Response, jsonify, request
 
 from deploymachine.devcloud import api_credentials
-from deploymachine.devcloud.api import TOKEN_SECONDS, UNAUTHENTICATED, Cloud, Json, challenge, filtered, guard
+from deploymachine.devcloud.api import TOKEN_SECONDS, UNAUTHENTICATED, Cloud, Json, challenge, filtered, guard, sent
 from deploymachine.devcloud.state import PROJECT, USER, Refused, builtin_id
 
 DOMAIN = {"id": "default", "name": "Default"}
@@ -50,7 +50,7 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
     @api.post("/v3/auth/tokens")
     def authenticate() -> tuple[Response, int, Json]:
-        method, credential = check(cloud, request.get_json(silent=True) or {})
+        method, credential = check(cloud, sent())
         token = cloud.token(credential)
         return jsonify(token=token_body(cloud, token, method)), 201, {"X-Subject-Token": token}
 
@@ -106,22 +106,29 @@ def check(cloud: Cloud, body: Json) -> tuple[str, str]:
 
     Raises Refused in Keystone's words.
     """
-    identity = body.get("auth", {}).get("identity", {})
-    scope = body.get("auth", {}).get("scope", {})
-    project_asked = scope.get("project", {}) if isinstance(scope, dict) else {}
+    auth = _object(body, "auth")
+    identity = _object(auth, "identity")
+    project_asked = _object(_object(auth, "scope"), "project")
     if project_asked and project_asked.get("id") != PROJECT and project_asked.get("name") != NAME:
         raise Refused(401, UNAUTHENTICATED)
     methods = identity.get("methods") or []
-    if "token" in methods and cloud.issued(identity.get("token", {}).get("id")) is not None:
-        used = cloud.credential(identity["token"]["id"])
+    token = _object(identity, "token").get("id")
+    if "token" in methods and cloud.issued(token) is not None:
+        used = cloud.credential(token)
         return "token", used.id if used else ""
     if "application_credential" in methods:
-        credential = api_credentials.proved(cloud, identity.get("application_credential", {}))
+        credential = api_credentials.proved(cloud, _object(identity, "application_credential"))
         if credential is not None:
             return "application_credential", credential.id
-    if "password" in methods and _right_password(cloud, identity.get("password", {}).get("user", {})):
+    if "password" in methods and _right_password(cloud, _object(_object(identity, "password"), "user")):
         return "password", ""
     raise Refused(401, UNAUTHENTICATED)
+
+
+def _object(body: Json, name: str) -> Json:
+    """The object under that name; an empty one if it is anything else."""
+    value = body.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _right_password(cloud: Cloud, user: Json) -> bool:

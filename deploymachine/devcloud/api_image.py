@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, request
 
-from deploymachine.devcloud.api import Cloud, Json, filtered, guard, html_error, page
+from deploymachine.devcloud.api import Cloud, Json, filtered, guard, html_error, page, sent
 from deploymachine.devcloud.assets import Image
 from deploymachine.devcloud.state import OTHERS, PROJECT, Refused
 
@@ -51,7 +51,7 @@ def _change_routes(api: Blueprint, cloud: Cloud) -> None:
 
     @api.post("/v2/images")
     def create() -> tuple[Json, int, Json]:
-        image = images.create(request.get_json(silent=True) or {})
+        image = images.create(sent())
         return show(image), 201, {"Location": f"{cloud.layout.url}/image/v2/images/{image.id}"}
 
     @api.put("/v2/images/<identity>/file")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from deploymachine.devcloud import net_bodies as bodies
 from deploymachine.devcloud import net_views as views
-from deploymachine.devcloud.api import Cloud, Json, guard
+from deploymachine.devcloud.api import Cloud, Json, body_of, guard, sent
 from deploymachine.devcloud.net_collection import Collection
 from deploymachine.devcloud.net_extensions import EXTENSIONS
 from deploymachine.devcloud.state import FloatingIP, Group, Network, Port, Refused, Router, Rule, Subnet
@@ -59,7 +59,7 @@ def _extension_routes(api: Blueprint) -> None:
 
 def _router_routes(api: Blueprint, cloud: Cloud) -> None:
     def asked() -> tuple[str | None, str | None]:
-        body = request.get_json(silent=True) or {}
+        body = sent()
         return body.get("subnet_id"), body.get("port_id")
 
     @api.put("/v2.0/routers/<identity>/add_router_interface")
@@ -95,8 +95,7 @@ def _quota_routes(api: Blueprint, cloud: Cloud) -> None:
 
     @api.put("/v2.0/quotas/<_project>")
     def change(_project: str) -> Json:
-        body = (request.get_json(silent=True) or {}).get("quota") or {}
-        quotas.change_network(dict(body))
+        quotas.change_network(body_of("quota"))
         return {"quota": quotas.limits("network")}
 
     @api.delete("/v2.0/quotas/<_project>")

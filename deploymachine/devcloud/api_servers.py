@@ -8,7 +8,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from deploymachine.devcloud import api_attachments, api_floatingips, api_interfaces, api_limits, api_server_groups
-from deploymachine.devcloud.api import Cloud, Json, body_of, page
+from deploymachine.devcloud.api import Cloud, Json, body_of, page, sent
 from deploymachine.devcloud.api_compute import at_least, links, nova, with_next
 from deploymachine.devcloud.server_actions import act
 from deploymachine.devcloud.server_view import addresses, brief_server, groups_of, show_server
@@ -22,7 +22,7 @@ def blueprint(cloud: Cloud) -> Blueprint:
 
     @api.post("/v2.1/servers")
     def create() -> tuple[Json, int, Json]:
-        wish = wish_of(body_of("server"), hints_of(request.get_json(silent=True) or {}))
+        wish = wish_of(body_of("server"), hints_of(sent()))
         server = compute.create(wish)[0]
         groups = [{"name": name} for name in wish.groups or ("default",)]
         answer = {"id": server.id, "links": links(cloud, "servers", server.id), "OS-DCF:diskConfig": "MANUAL"}
@@ -68,7 +68,7 @@ def _change_routes(api: Blueprint, cloud: Cloud) -> None:
 
     @api.post("/v2.1/servers/<identity>/action")
     def action(identity: str) -> ResponseReturnValue:
-        return act(cloud, identity, request.get_json(silent=True) or {})
+        return act(cloud, identity, sent())
 
 
 def hints_of(body: Json) -> Json:

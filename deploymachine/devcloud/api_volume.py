@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from deploymachine.devcloud.api import Cloud, Json, body_of, filtered, guard, page
+from deploymachine.devcloud.api import Cloud, Json, body_of, filtered, guard, page, sent
 from deploymachine.devcloud.assets import VOLUME_TYPES, Attachment, Volume
 from deploymachine.devcloud.ids import builtin_id
 from deploymachine.devcloud.scheduler import ZONES
@@ -131,7 +131,7 @@ def _volume_routes(api: Blueprint, cloud: Cloud) -> None:
 
     @api.post(f"{BASE}/volumes/<identity>/action")
     def action(identity: str) -> tuple[str, int]:
-        return act(cloud, identity, request.get_json(silent=True) or {})
+        return act(cloud, identity, sent())
 
 
 def act(cloud: Cloud, identity: str, body: Json) -> tuple[str, int]:

@@ -231,6 +231,8 @@ def update_router(networking: Networking, identity: str, body: Json) -> Router:
 def external(info: Json | None) -> str | None:
     if not info:
         return None
+    if not isinstance(info, dict):
+        raise invalid("external_gateway_info", f"'{info}' is not a dictionary.")
     if "enable_snat" in info or info.get("external_fixed_ips"):
         name = "enable_snat" if "enable_snat" in info else "external_fixed_ips"
         words = f"(rule:create_router:external_gateway_info:{name}) is disallowed by policy"

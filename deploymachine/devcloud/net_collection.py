@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, request
 
-from deploymachine.devcloud.api import Cloud, Json, filtered, page
+from deploymachine.devcloud.api import Cloud, Json, filtered, page, sent
 from deploymachine.devcloud.networking import Networking
 from deploymachine.devcloud.state import Refused, Value
 
@@ -47,7 +47,7 @@ class Collection:
             return {self.singular: chosen(self.show(cloud, networking.get(self.kind, identity)))}
 
         def creating() -> tuple[Json, int]:
-            many = (request.get_json(silent=True) or {}).get(self.plural)
+            many = sent().get(self.plural)
             wanted = many if isinstance(many, list) else [self._body()]
             for body in wanted:
                 self._check(body, self.posts, "Attribute '{}' not allowed in POST")

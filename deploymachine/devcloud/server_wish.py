@@ -18,6 +18,17 @@ PROPERTIES = {
     *("min_count", "max_count", "config_drive", "availability_zone", "adminPass", "accessIPv4", "accessIPv6"),
     *("block_device_mapping_v2", "block_device_mapping", "return_reservation_id", "OS-DCF:diskConfig"),
 }
+KINDS: dict[str, tuple[type, type]] = {  # of a property, and of what a list holds
+    "metadata": (dict, object),
+    "tags": (list, str),
+    "security_groups": (list, dict),
+    "block_device_mapping_v2": (list, dict),
+    "key_name": (str, object),
+    "user_data": (str, object),
+    "availability_zone": (str, object),
+    "description": (str, object),
+}
+CALLED: dict[type, str] = {dict: "object", list: "array", str: "string"}
 NEWER = {  # the microversion that brought it
     "description": 19,
     "tags": 52,
@@ -31,6 +42,7 @@ NEWER = {  # the microversion that brought it
 def wish_of(body: Json, hints: Json) -> Wish:
     """Checked as Nova's schema does. hints: the scheduler's, which stand beside the server in the request."""
     _check_names(body)
+    _check_kinds(body)
     name = str(body["name"])
     if not name.strip() or len(name) > 255:
         words = "'' should be non-empty" if not name else f"{name!r} is too long"
@@ -40,13 +52,13 @@ def wish_of(body: Json, hints: Json) -> Wish:
         flavor=str(body["flavorRef"]).rpartition("/")[2],
         image=str(body.get("imageRef") or "").rpartition("/")[2],
         networks=networks_of(body.get("networks")),
-        groups=tuple(group["name"] for group in body.get("security_groups", ())),
+        groups=tuple(group["name"] for group in body.get("security_groups") or ()),
         key_name=body.get("key_name"),
         user_data=user_data_of(body.get("user_data") or ""),
         metadata=checked_metadata(body.get("metadata") or {}),
         tags=tuple(body.get("tags") or ()),
         description=body.get("description"),
-        count=max(int(body.get("min_count", 1)), int(body.get("max_count", 1))),
+        count=max(1, *(whole(name, body.get(name, 1)) for name in ("min_count", "max_count"))),
         devices=tuple(device_of(row) for row in body.get("block_device_mapping_v2") or ()),
         zone=body.get("availability_zone"),
         hints=hints,
@@ -70,6 +82,19 @@ def _check_names(body: Json) -> None:
     if {"host", "hypervisor_hostname"} & body.keys():
         words = "Policy doesn't allow compute:servers:create:requested_destination to be performed."
         raise Refused(403, words)
+
+
+def _check_kinds(body: Json) -> None:
+    """That every property is of its kind, and so is what a list holds."""
+    for name, (kind, inside) in KINDS.items():
+        value = body.get(name)
+        rows = value if isinstance(value, list) else []
+        for where, one, wanted in ((name, value, kind), *((name, row, inside) for row in rows)):
+            if one is not None and not isinstance(one, wanted):
+                words = f"Value: {one}. {one!r} is not of type '{CALLED[wanted]}'"
+                raise Refused(400, f"Invalid input for field/attribute {where}. {words}")
+    if any(not isinstance(group.get("name"), str) for group in body.get("security_groups") or ()):
+        raise Refused(400, "Invalid input for field/attribute security_groups. 'name' is a required property")
 
 
 def device_of(row: Json) -> Device:
@@ -100,7 +125,7 @@ def networks_of(asked: object) -> tuple[tuple[str, str, str | None], ...] | None
         return None
     if asked == "none" and at_least(37):
         return ()
-    if not isinstance(asked, list):
+    if not isinstance(asked, list) or not all(isinstance(row, dict) for row in asked):
         words = f"Value: {asked}. {asked!r} is not of type 'array'"
         raise Refused(400, f"Invalid input for field/attribute networks. {words}")
     return tuple(

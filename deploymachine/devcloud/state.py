@@ -257,7 +257,8 @@ class Store:
             return list(self._values[kind.__name__].values())
 
     def get(self, kind: type[V], identity: str | None) -> V | None:
-        return self._values[kind.__name__].get(identity or "")
+        """identity: also anything else that a request held where an id belongs, which nothing has."""
+        return self._values[kind.__name__].get(identity) if isinstance(identity, str) else None
 
     def put(self, *values: Value) -> None:
         with self.lock:
