@@ -155,7 +155,7 @@ def status() -> Status:
         return Status(state, None, False, ())
     machines = Machines(place)
     store = Store(state / "state.json")
-    ports = {port.device_id: port for port in store.all(Port)}
+    ports = {port.device_id: port for port in store.all(Port) if port.place == 0}  # whose number is the machine's
     images = {one.id: one.name for one in store.all(Image)}
     rows = [
         _row(server, images.get(server.image_id, "(volume)"), ports.get(server.id), machines)
@@ -243,7 +243,7 @@ def _end_machines(place: Layout, progress: Progress) -> None:
     store = Store(place.directory / "state.json")
     servers = {server.id: server for server in store.all(Server)}
     for port in store.all(Port):
-        if port.device_id in servers:
+        if port.device_id in servers and port.place == 0:  # more links than that go with the network
             progress(f"ending {servers[port.device_id].name}")
             machines.destroy(port.device_id, port.number, servers[port.device_id].process)
     machines.kill_strays()
