@@ -86,9 +86,9 @@ def ensure(name: str, images: Path, progress: Callable[[str], None] = lambda _: 
         mirror = aptsources.mirror()
         tree = images / f"{name}-{fingerprint(name, mirror)}"
         if not tree.exists():
-            _forget(name, images)
             _build(RELEASES[name], mirror, tree, progress)
         os.utime(tree)
+        _forget(name, images)
     return tree
 
 
