@@ -29,16 +29,17 @@ def self_signed(site: str, deployment: Deployment) -> dict[str, str]:
     """{"certificate": PEM, "key": Secret PEM} for the site's names; the same one until names change or it runs out."""
     from deploymachine.servertypes.appnode import site_hosts
 
-    key = deployment.secrets.made_by(f"site-{site}-tls-key", _new_key)
+    key = deployment.secrets.made_by(f"site-{site}-tls-key", new_key)
     hosts = site_hosts(deployment.settings.SITES[site], deployment)
     file = path(site, deployment.settings.state)
-    if not _still_good(file, key, hosts):
+    if not still_good(file, key, hosts, RENEW_DAYS):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.write_bytes(_new_certificate(key, hosts))
     return {"certificate": file.read_text(), "key": key}
 
 
-def _new_key() -> str:
+def new_key() -> str:
+    """A fresh private key, PEM."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -49,17 +50,21 @@ def _new_key() -> str:
     )
 
 
-def _load_key(pem: Secret) -> EllipticCurvePrivateKey:
+def load_key(pem: Secret) -> EllipticCurvePrivateKey:
+    """A key that `new_key` made."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
     key = serialization.load_pem_private_key(pem.encode(), password=None)
-    assert isinstance(key, EllipticCurvePrivateKey)  # noqa: S101 (made by _new_key)
+    assert isinstance(key, EllipticCurvePrivateKey)  # noqa: S101 (made by new_key)
     return key
 
 
-def _names(hosts: list[str]) -> list[x509.GeneralName]:
-    return [_name(host) for host in hosts]
+def names_of(hosts: list[str]) -> x509.SubjectAlternativeName:
+    """Host names and addresses as a certificate lists them."""
+    from cryptography import x509
+
+    return x509.SubjectAlternativeName([_name(host) for host in hosts])
 
 
 def _name(host: str) -> x509.GeneralName:
@@ -71,7 +76,8 @@ def _name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _still_good(file: Path, key: Secret, hosts: list[str]) -> bool:
+def still_good(file: Path, key: Secret, hosts: list[str], renew_days: int) -> bool:
+    """Is there a certificate for that key and exactly those names, with more than `renew_days` to go?"""
     from cryptography import x509
 
     try:
@@ -80,8 +86,8 @@ def _still_good(file: Path, key: Secret, hosts: list[str]) -> bool:
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
     left = certificate.not_valid_after_utc - datetime.now(timezone.utc)
-    same_key = certificate.public_key() == _load_key(key).public_key()
-    return same_key and list(names) == _names(hosts) and left > timedelta(days=RENEW_DAYS)
+    same_key = certificate.public_key() == load_key(key).public_key()
+    return same_key and names == names_of(hosts) and left > timedelta(days=renew_days)
 
 
 def _new_certificate(key_pem: Secret, hosts: list[str]) -> bytes:
@@ -89,7 +95,7 @@ def _new_certificate(key_pem: Secret, hosts: list[str]) -> bytes:
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    key, now = _load_key(key_pem), datetime.now(timezone.utc)
+    key, now = load_key(key_pem), datetime.now(timezone.utc)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
     builder = (
         x509.CertificateBuilder()
@@ -99,7 +105,7 @@ def _new_certificate(key_pem: Secret, hosts: list[str]) -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=DAYS))
-        .add_extension(x509.SubjectAlternativeName(_names(hosts)), critical=False)
+        .add_extension(names_of(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deploymachine import servertypes
-from deploymachine.cook import cook
+from deploymachine.converge import Result
+from deploymachine.cook import apply, cook, on_all, sudo_password
 from deploymachine.deploy import deploy
+from deploymachine.errors import DeployMachineError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.report import Report
+from deploymachine.runlist import run_lists
 from deploymachine.servertypes import Deployment
+from deploymachine.ssh import connect, login
 
 
 def launch(servers: Sequence[Server], deployment: Deployment, report: Report) -> None:
@@ -18,6 +22,7 @@ def launch(servers: Sequence[Server], deployment: Deployment, report: Report) ->
     if peers:
         report.expect([*peers, *servers])
         cook(peers, deployment, report, phase="let in")
+    _tell_lognodes(servers, deployment, report)
     cook(servers, deployment, report)
     nodes = [server for server in servers if "appnode" in servertypes.parts(server.type)]
     if nodes:
@@ -29,3 +34,22 @@ def _doorkeepers(servers: Sequence[Server], deployment: Deployment) -> list[Serv
     wanted = {other for server in servers for other in servertypes.lets_in(server.type)}
     others = (peer for peer in deployment.inventory if peer not in servers)
     return [peer for peer in others if wanted & set(servertypes.parts(peer.type))]
+
+
+def _tell_lognodes(servers: Sequence[Server], deployment: Deployment, report: Report) -> None:
+    """Have the other lognodes take in these servers' logs; where one can't be told now, they wait."""
+    lognodes = [node for node in deployment.inventory.serving("lognode") if node not in servers]
+
+    def one(node: Server) -> Result:
+        report.phase(node, "let in")
+        try:
+            wanted = run_lists([node], deployment)[node.name]
+            with connect(node, login(node, deployment.settings), deployment.settings) as connection:
+                return apply(connection, wanted, report, sudo_password(node, deployment))
+        except UsageError:
+            raise
+        except DeployMachineError as error:
+            return Result("skipped", note=f"{error.what}; `fab kokki:lognode` makes it take in these servers' logs")
+
+    if lognodes:
+        on_all(lognodes, report, one)

@@ -85,6 +85,8 @@ class Settings(Frozen):
     PIP_INDEX_URL: str | Literal["controller"] | None = None
     APT_PROXY: str | Literal["controller"] | None = None
     KOKKI_CONFIG: str = "kokki-config.yaml"
+    LOG_RETENTION_DAYS: Annotated[int, Field(ge=1, le=3650)] = 30
+    LOG_RETENTION_MB: Annotated[int, Field(ge=10)] = 5000
 
     @field_validator("SSH_PORT")
     @classmethod

@@ -62,6 +62,7 @@ def lets_in(kind: str) -> tuple[str, ...]:
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     """The attributes of every cookbook on `server`, dotted names, derived from settings, inventory and secrets."""
     found: dict[str, Any] = _module("_base").attributes(server, deployment)
+    found.update(_module("_logs").attributes(server, deployment))
     for part in parts(server.type):
         found.update(_module(part).attributes(server, deployment))
     found["base.firewall_rules"] = firewall_rules(server, deployment)

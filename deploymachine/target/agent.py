@@ -9,6 +9,8 @@ import time
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Callable, Dict, Iterator
 
+from records import recorder
+
 Event = Dict[str, Any]
 Emit = Callable[[Event], None]
 
@@ -18,7 +20,7 @@ def run(request: Event, stdin: BinaryIO, attachment: int) -> int:
     # Whatever a recipe or a library prints goes to stderr: stdout holds events and nothing else.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    emit = _emitter(events)
+    emit = _emitter(events, recorder(request))
     with _scratch_directory(attachment) as directory:
         if attachment:
             request["attachment"] = _spool(stdin, attachment, directory)
@@ -54,6 +56,10 @@ def _dispatch(request: Event, emit: Emit) -> int:
             import seal
 
             return seal.main(request, emit)
+        if command == "logs":
+            import logs
+
+            return logs.main(request, emit)
         import guard
 
         return guard.main(request, emit)
@@ -80,7 +86,7 @@ def _ms(started: float) -> float:
     return round((time.monotonic() - started) * 1000, 1)
 
 
-def _emitter(stream: Any) -> Emit:
+def _emitter(stream: Any, record: Emit) -> Emit:
     from kokki import secrets
 
     def hidden(value: Any) -> Any:
@@ -91,7 +97,9 @@ def _emitter(stream: Any) -> Emit:
         return [hidden(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     def emit(event: Event) -> None:
-        stream.write(json.dumps(hidden(event), ensure_ascii=False) + "\n")
+        shown = hidden(event)
+        record(shown)
+        stream.write(json.dumps(shown, ensure_ascii=False) + "\n")
         stream.flush()
 
     return emit

@@ -17,7 +17,16 @@ from deploymachine import servertypes
 from deploymachine.errors import SettingsError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.settings_file import execute, settings_path
-from deploymachine.tasks import _deployment, cookbooks, devcloud, openstack, openstack_change, servers, ssh_config
+from deploymachine.tasks import (
+    _deployment,
+    cookbooks,
+    devcloud,
+    logs,
+    openstack,
+    openstack_change,
+    servers,
+    ssh_config,
+)
 from deploymachine.tasks._deployment import deployment
 from deploymachine.tasks._names import know_tasks
 from deploymachine.tasks._selection import Choose, select, selected
@@ -52,7 +61,11 @@ def _contrib() -> list[ModuleType]:
 
 def _all_tasks(directory: Path) -> list[Task[Any]]:
     return [
-        *(one for module in (openstack, openstack_change, servers, ssh_config, devcloud) for one in _tasks(module)),
+        *(
+            one
+            for module in (openstack, openstack_change, servers, ssh_config, logs, devcloud)
+            for one in _tasks(module)
+        ),
         _selecting("everything", lambda inventory: inventory.servers, "Select every server."),
         _selecting(
             "root",

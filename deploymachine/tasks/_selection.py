@@ -49,6 +49,11 @@ def selected(inventory: Inventory) -> list[Server]:
     return list(found.values())
 
 
+def selected_or_none(inventory: Inventory) -> list[Server] | None:
+    """As `selected`, for a task that means every server where none is named: None then."""
+    return selected(inventory) if _sentence.words and not _sentence.acted else None
+
+
 def forget() -> None:
     """Begin anew, as a new command line does."""
     _sentence.words.clear()

@@ -12,6 +12,8 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIB
 OWN = [
     "etc/ssh/ssh_host_ed25519_key",
     "etc/nginx/tls/blog.key",
+    "etc/rsyslog.d/tls/server.key",
+    "etc/rsyslog.conf",
     "etc/nginx/sites-enabled/site-blog.conf",
     "etc/supervisor/conf.d/site-blog.conf",
     "etc/pip.conf",
@@ -33,6 +35,8 @@ OWN = [
     "var/lib/deploymachine/kokki/backup/etc/x",
     "var/log/nginx/access.log.1",
     "var/log/journal/1/system.journal",
+    "var/log/servers/2026-01-31/appnode1/sshd.log",
+    "var/spool/rsyslog/to-lognode1.00000001",
     "tmp/x",
 ]
 STAYS = [

@@ -66,6 +66,7 @@ def _carry_out(ours: SshServer, channel: paramiko.Channel, command: str) -> None
             threads[1].join()
             channel.send_exit_status(process.wait())
         process.kill()
+        process.stdout.close()  # as sshd does, too: who goes on writing learns that nobody reads
         with contextlib.suppress(OSError, EOFError):
             channel.close()
         for thread in threads:
