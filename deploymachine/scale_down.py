@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from deploymachine import servertypes
 from deploymachine.drain import Leaving, drain, forget
-from deploymachine.hostkeys import locked
+from deploymachine.hostkeys import locked, pinned_names
 from deploymachine.inventory import Server
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploymachine.cloud.leaks import Leak
     from deploymachine.inventory import Inventory
     from deploymachine.servertypes import Deployment
+    from deploymachine.settings import Settings
 
 Progress = Callable[[str, str], None]
 KEEPS_DATA = "dbserver"
@@ -25,6 +26,13 @@ def chosen(names: Sequence[str], inventory: Inventory, belongings: Mapping[str, 
     """The servers of those names, each once; one that is gone but for its leftovers comes without type and address."""
     known = {server.name: server for server in inventory}
     return [known.get(name, Server(name, "", state="GONE")) for name in dict.fromkeys(names) if name in belongings]
+
+
+def everybody(settings: Settings, inventory: Inventory) -> list[Server]:
+    """All servers that OpenStack booted for the deployment, those included of which nothing but pinned keys is left."""
+    fixed = {server.name for servers in settings.SERVERS.values() for server in servers}
+    gone = pinned_names(settings.directory) - fixed - {server.name for server in inventory}
+    return [*inventory, *(Server(name, "", state="GONE") for name in sorted(gone))]
 
 
 def telling(servers: Sequence[Server], belongings: Mapping[str, Belongings], deployment: Deployment) -> list[str]:

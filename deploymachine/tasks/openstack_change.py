@@ -58,12 +58,12 @@ def openstack_kill(
 @task(help={"yes_i_mean_it": "the deployment's name, typed beforehand"})
 def openstack_sudokillem(_: Context, yes_i_mean_it: str = "") -> None:
     """Delete every server of the deployment and all else of it in the cloud, volumes and images included."""
-    from deploymachine.scale_down import telling_all
+    from deploymachine.scale_down import everybody, telling_all
 
     here, name = cloud(), settings().DEPLOYMENT
-    servers = list(here.servers())
+    servers = everybody(settings(), here.servers())
     belongings = here.belongings([server.name for server in servers])
-    left = here.leaks()
+    left = here.leaks(baked=True)
     print("\n".join(telling_all(servers, belongings, left)), flush=True)
     if not servers and not left:
         return

@@ -8,6 +8,7 @@ from deploymachine.cloud import connect
 from deploymachine.cloud.leaks import READY
 from deploymachine.errors import CloudError, UsageError
 from deploymachine.hostkeys import HostKeys, pinned_names
+from deploymachine.scale_down import everybody, telling_all
 from tests.unit.cloud.fake_openstack import image, make_settings
 from tests.unit.cloud.test_cloud_heal import everything
 
@@ -54,11 +55,11 @@ def test_cut_off_at_each_change_and_repeated_nothing_of_it_is_left(rich, opensta
     answered, whole = 0, False
     while not whole:
         rich.boot(["appnode1", "appnode2"], wait_for_ssh=False)
-        cut = connect(rich.settings.model_copy(update={"OPENSTACK_BOOT_TIMEOUT": 0.2}))
+        cut = connect(rich.settings.model_copy(update={"OPENSTACK_BOOT_TIMEOUT": 0.5}))
         openstack.cut = (answered, done)
         with contextlib.suppress(CloudError):
             cut.delete(["appnode1", "appnode2"])
-        whole = openstack.cut[0] >= 0
+            whole = openstack.cut[0] >= 0
         openstack.cut = None
         cut.close()
         with contextlib.suppress(UsageError):  # it was through before it was cut off
@@ -139,3 +140,21 @@ def test_a_rebuild_that_the_cloud_refuses_leaves_the_pinned_key(rich, openstack)
         rich.rebuild("appnode1")
     assert caught.value.why == f"{message} (HTTP 409)"
     assert HostKeys(rich.settings).get(address, 22) == before is not None
+
+
+def test_everybody_is_who_is_there_and_who_left_a_key(rich):
+    HostKeys(rich.settings).pin("appnode7", "127.77.0.7", 22, "ssh-ed25519 AAAA")
+    servers = everybody(rich.settings, rich.servers())
+    assert [(server.name, server.state) for server in servers] == [
+        ("appnode1", "ACTIVE"),
+        ("appnode2", "ACTIVE"),
+        ("appnode7", "GONE"),
+    ]
+    names = [server.name for server in servers]
+    told = telling_all(servers, rich.belongings(names), rich.leaks(baked=True))
+    assert "appnode7: gone already, its leftovers" in told
+    assert "  goes too: volume guestbook-appnode1-data (20 GB, kept for the next server of that name)" in told
+    rich.delete(names)
+    rich.delete_leaks(rich.leaks(baked=True))
+    assert everybody(rich.settings, rich.servers()) == []
+    assert telling_all([], {}, rich.leaks()) == ["There is nothing of this deployment in the cloud."]
