@@ -11,6 +11,7 @@ from deploymachine.devcloud.api import Cloud, Json, body_of, filtered, guard, pa
 from deploymachine.devcloud.assets import VOLUME_TYPES, Attachment, Volume
 from deploymachine.devcloud.ids import builtin_id
 from deploymachine.devcloud.scheduler import ZONES
+from deploymachine.devcloud.server_wish import whole
 from deploymachine.devcloud.state import PROJECT, USER, Refused
 from deploymachine.devcloud.volumes import VolumeWish
 
@@ -242,13 +243,6 @@ def wish_of(asked: Json) -> VolumeWish:
         image=asked.get("imageRef"),
         source=asked.get("source_volid"),
     )
-
-
-def whole(name: str, value: object) -> int:
-    if not re.fullmatch(r"-?\d+", str(value)):
-        words = f"Value: {value}. {value!r} is not of type 'integer'"
-        raise Refused(400, f"Invalid input for field/attribute {name}. {words}")
-    return int(str(value))
 
 
 def texts(metadata: Any) -> dict[str, str]:
