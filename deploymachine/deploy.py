@@ -17,9 +17,9 @@ from deploymachine.converge import Result
 from deploymachine.cook import checked, sudo_password
 from deploymachine.errors import ConnectError, DeployMachineError, ReleaseError, SeveralErrors, UsageError
 from deploymachine.inventory import Server
+from deploymachine.leading import leader, nodes
 from deploymachine.report import Report
-from deploymachine.servertypes import Deployment
-from deploymachine.servertypes.appnode import site_attributes
+from deploymachine.servertypes import Deployment, tasknode
 from deploymachine.source import Source, bundle, resolve
 
 Request = dict[str, Any]
@@ -91,20 +91,12 @@ def deploy(
     ref: str | None = None,
 ) -> list[Released]:
     """Release the named sites (all where None) on `servers`. Raises ReleaseError; what served before then serves on."""
-    chosen = _chosen(sites, deployment)
-    settings = deployment.settings
-    sources = {
-        name: resolve(
-            settings.SITES[name].repository,
-            ref or settings.SITES[name].branch,
-            site=name,
-            directory=settings.directory,
-            state=settings.state,
-        )
-        for name in chosen
-    }
+    chosen = [name for name in _chosen(sites, deployment) if nodes(name, servers, deployment)]
+    leads = {name: None if ref else leader(name, servers, deployment) for name in chosen}
+    sources = {name: _source(name, ref, leads[name], deployment) for name in chosen}
     with Crew(deployment, report, servers) as crew:
-        return [crew.note(release_site(crew.job(name), source), source.note) for name, source in sources.items()]
+        released = ((release_site(crew.job(name), sources[name], leads[name]), name) for name in chosen)
+        return [crew.note(one, sources[name].note) for one, name in released]
 
 
 def rollback(
@@ -117,18 +109,22 @@ def rollback(
 ) -> list[Released]:
     """Bring the named sites back to the release that was live before, or to the release `to`. Raises ReleaseError."""
     with Crew(deployment, report, servers) as crew:
-        return [crew.note(roll_back_site(crew.job(name), to)) for name in _chosen(sites, deployment)]
+        chosen = [name for name in _chosen(sites, deployment) if nodes(name, servers, deployment)]
+        return [crew.note(roll_back_site(crew.job(name), to)) for name in chosen]
 
 
-def release_site(job: Job, source: Source) -> Released:
-    """Look, build everywhere, migrate once, switch one server after the other, each proven, prune."""
+def release_site(job: Job, source: Source, lead: State | None = None) -> Released:
+    """Look, build everywhere, migrate once, switch one server after the other, each proven, prune.
+
+    lead: what a server outside this run serves and these follow: named as it is there, where it was migrated, too.
+    """
     states = job.everywhere(lambda server: job.ask(server, "state"))
     mark = fingerprint(job.attributes(job.servers[0]))
-    release = _release(source, mark, states.values(), job.now())
+    release = _release(source, mark, [*states.values(), *([lead] if lead else [])], job.now())
     if all(_serves(state, release) for state in states.values()):
         return Released(job.site, release.name, changed=False)
     _build(job, release, source, states)
-    migrated = _migrate(job, release)
+    migrated = _migrate(job, release) if lead is None else ()
     _switch(job, release.name, states, "switch", migrated, release=asdict(release))
     with suppress(DeployMachineError):  # shown as a failed step; the release itself stands
         job.everywhere(lambda server: job.ask(server, "prune"))
@@ -256,6 +252,14 @@ def _check_there(job: Job, name: str, states: Mapping[str, State]) -> None:
             raise ReleaseError(f"{server} has no release {name!r} of {job.site}", where=server, why=why)
 
 
+def _source(site: str, ref: str | None, lead: State | None, deployment: Deployment) -> Source:
+    """The commit that was asked for, else the one that leads, else the branch's."""
+    settings = deployment.settings
+    described = settings.SITES[site]
+    wanted = ref or (str(lead["current"]["sha"]) if lead else described.branch)
+    return resolve(described.repository, wanted, site=site, directory=settings.directory, state=settings.state)
+
+
 def _chosen(sites: Sequence[str] | None, deployment: Deployment) -> list[str]:
     known = list(deployment.settings.SITES)
     unknown = [name for name in sites or () if name not in known]
@@ -290,9 +294,9 @@ class Crew:
         by = f"{getpass.getuser()}@{socket.gethostname()}"
 
         def attributes(server: Server) -> Mapping[str, Any]:
-            return site_attributes(site, server, self.deployment)
+            return tasknode.release_attributes(site, server, self.deployment)
 
-        return Job(site, self.servers, attributes, self.run, self.report.phase, by)
+        return Job(site, nodes(site, self.servers, self.deployment), attributes, self.run, self.report.phase, by)
 
     def note(self, released: Released, more: str = "") -> Released:
         """Have the report say what is served now."""

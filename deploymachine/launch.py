@@ -24,7 +24,7 @@ def launch(servers: Sequence[Server], deployment: Deployment, report: Report) ->
         cook(peers, deployment, report, phase="let in")
     _tell_lognodes(servers, deployment, report)
     cook(servers, deployment, report)
-    nodes = [server for server in servers if "appnode" in servertypes.parts(server.type)]
+    nodes = [server for server in servers if {"appnode", "tasknode"} & set(servertypes.parts(server.type))]
     if nodes:
         deploy(nodes, deployment, report)
 

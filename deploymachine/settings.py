@@ -20,6 +20,7 @@ from deploymachine.settings_servers import (
     Names,
     Port,
 )
+from deploymachine.settings_tasks import Celery, Cron
 
 Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 WsgiPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
@@ -42,6 +43,7 @@ class Site(Frozen):
     health_timeout: Annotated[int, Field(ge=1, le=600)] = 30
     database: Identifier | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    celery: Celery | None = None
     environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
 
     @field_validator("directory", "requirements")
@@ -81,6 +83,7 @@ class Settings(Frozen):
     BASE_PACKAGES: tuple[str, ...] = ()
     SITES: dict[Name, Site] = Field(default={})
     DATABASES: dict[Identifier, Database] = Field(default={})
+    CRON: tuple[Cron, ...] = ()
     EXTRA_CA_CERTIFICATES: tuple[str, ...] = ()
     PIP_INDEX_URL: str | Literal["controller"] | None = None
     APT_PROXY: str | Literal["controller"] | None = None
@@ -106,6 +109,7 @@ class Settings(Frozen):
     def _fits_together(self) -> Settings:
         self._check_servers()
         self._check_sites()
+        self._check_cron()
         return self
 
     def _check_servers(self) -> None:
@@ -127,6 +131,17 @@ class Settings(Frozen):
             if site.port in ports:
                 raise ValueError(f"SITES[{name!r}]['port']: {site.port} is the port of {ports[site.port]!r} already")
             ports[site.port] = name
+
+    def _check_cron(self) -> None:
+        names: dict[str, int] = {}
+        for number, job in enumerate(self.CRON):
+            if job.site not in self.SITES:
+                raise ValueError(
+                    f"CRON[{number}]['site']: {job.site!r} is not in SITES{_suggest(job.site, self.SITES)}"
+                )
+            if job.name in names:
+                raise ValueError(f"CRON[{number}]: {job.site} does {job.command!r} in CRON[{names[job.name]}] already")
+            names[job.name] = number
 
     @property
     def state(self) -> Path:
@@ -204,8 +219,10 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         "DATABASES": Database,
         "SERVERS": FixedServer,
         "OPENSTACK_SERVERS": BootedServer,
+        "CRON": Cron,
     }
     model = inner.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
+    model = Celery if "celery" in loc[2:-1] else model
     return [key for key in model.model_fields if key != "directory"]
 
 

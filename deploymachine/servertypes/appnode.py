@@ -8,14 +8,18 @@ from urllib.parse import quote
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
 from deploymachine.secrets import Secret
-from deploymachine.servertypes import Deployment, Opening, cachenode, open_to
+from deploymachine.servertypes import Deployment, Opening, broker, cachenode, open_to
+from deploymachine.servertypes._site import cron, place
 from deploymachine.settings import Settings, Site
 
-LETS_IN = ("dbserver", "cachenode")
+LETS_IN = ("dbserver", "cachenode", "broker", "tasknode")
 
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
-    return {"django.sites": [site_attributes(name, server, deployment) for name in deployment.settings.SITES]}
+    return {
+        "django.sites": [site_attributes(name, server, deployment) for name in deployment.settings.SITES],
+        "django.cron": cron(server, deployment),
+    }
 
 
 def openings(settings: Settings) -> list[Opening]:
@@ -27,8 +31,7 @@ def site_attributes(name: str, server: Server, deployment: Deployment) -> dict[s
     site = deployment.settings.SITES[name]
     return {
         "name": name,
-        "user": f"site-{name}",
-        "root": f"/srv/sites/{name}",
+        **place(name),
         "bind": f"{server.private_ip}:{site.port}",
         "wsgi": site.wsgi,
         "settings_module": site.settings_module,
@@ -61,6 +64,8 @@ def _environment(name: str, site: Site, server: Server, deployment: Deployment) 
         variables["DATABASE_URL"] = _database_url(site.database, name, deployment)
     if (caches := cachenode.urls(name, deployment)) is not None:
         variables["CACHE_URL"] = caches
+    if (tasks := broker.url(name, deployment)) is not None:
+        variables["BROKER_URL"] = tasks
     return {**variables, **site.environment}
 
 

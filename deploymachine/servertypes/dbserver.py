@@ -1,4 +1,4 @@
-"""dbserver: PostgreSQL for the sites, reached by the appnodes only."""
+"""dbserver: PostgreSQL for the sites, reached by those who run them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
 
 
 def openings(settings: Settings) -> list[Opening]:
-    return [open_to("appnode", 5432, "PostgreSQL for the appnodes")]
+    return [open_to(kind, 5432, f"PostgreSQL for the {kind}s") for kind in ("appnode", "tasknode")]
 
 
 def _clients(deployment: Deployment) -> list[dict[str, str]]:
-    """Who may connect to what: each database's owner, from each appnode."""
+    """Who may connect to what: each database's owner, from each server that runs sites."""
+    nodes = [node for kind in ("appnode", "tasknode") for node in deployment.inventory.serving(kind)]
     return [
-        {"database": name, "user": database.owner, "address": node.private_ip}
+        {"database": name, "user": database.owner, "address": address}
         for name, database in deployment.settings.DATABASES.items()
-        for node in deployment.inventory.serving("appnode")
-        if node.private_ip
+        for address in dict.fromkeys(node.private_ip for node in nodes if node.private_ip)
     ]

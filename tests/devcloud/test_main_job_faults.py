@@ -127,9 +127,9 @@ def test_a_repository_that_cannot_be_cloned(fleet: Fleet) -> None:
     ("path", "text", "words"),
     [
         (
-            "entries/migrations/0002_broken.py",
+            "entries/migrations/0003_broken.py",
             "from django.db import migrations\n\ndef fail(apps, editor):\n    raise ValueError('on purpose')\n\n"
-            "class Migration(migrations.Migration):\n    dependencies = [('entries', '0001_initial')]\n"
+            "class Migration(migrations.Migration):\n    dependencies = [('entries', '0002_words')]\n"
             "    operations = [migrations.RunPython(fail)]\n",
             ["migrat", "on purpose"],
         ),

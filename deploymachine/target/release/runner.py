@@ -34,7 +34,7 @@ class Run:
         self.tools = Tools.of(site, account)
         timeout = float(request.get("timeout") or site.health_timeout)
         back = request["action"] == "rollback"
-        self.order = Order(site, account, timeout, back, str(request.get("by") or ""))
+        self.order = Order(site, account, timeout, self.tools, back, str(request.get("by") or ""))
 
     def state(self) -> Result:
         with self.steps.step("state"):

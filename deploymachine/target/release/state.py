@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 from release import layout, repository
 from release.build import remove_path
-from release.health import ask
 from release.steps import Steps
-from release.supervisor import Program
-from release.switch import Order
+from release.switch import Order, running, serving
 from release.tools import Tools
 from release.values import Failure
 
@@ -22,14 +20,13 @@ def state(order: Order, tools: Tools) -> Dict[str, Any]:
     site = order.site
     whole = {release.name: release for release in layout.whole(site)}
     live = layout.live(site)
-    running = _running(order.program)
     return {
         "current": asdict(whole[live]) if live in whole else None,
         "previous": layout.predecessor(site),
         "releases": [asdict(release) for release in whole.values()],
         "settled": layout.settled(site),
-        "running": running,
-        "healthy": running and layout.settled(site) and ask(site).healthy,
+        "running": _asked(running, order),
+        "healthy": _asked(serving, order),
         "known_shas": repository.known_shas(site, tools),
     }
 
@@ -58,8 +55,8 @@ def _unused_venvs(order: Order) -> List[str]:
     return sorted(path.name for path in site.venvs.iterdir() if path.name not in used) if site.venvs.is_dir() else []
 
 
-def _running(program: Program) -> bool:
+def _asked(question: Callable[[Order], bool], order: Order) -> bool:
     try:
-        return program.state().running
+        return question(order)
     except Failure:
         return False  # no supervisor, or none that knows the site yet: a release will say so when it matters

@@ -60,6 +60,10 @@ class Program:
         self.stop()
         self.start()
 
+    def end(self) -> None:
+        """Have the program end by itself, when it is done with what it has begun."""
+        self._call("signalProcess", self.name, "TERM")
+
     def reload(self) -> None:
         """Have the program take new workers onto the code that is there now."""
         self._call("signalProcess", self.name, "HUP")

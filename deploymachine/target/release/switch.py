@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, Optional
+from typing import Any, Dict, FrozenSet, List, Optional
 
-from release import health, layout
+from release import health, layout, tasks
 from release.account import Account
 from release.steps import Steps
 from release.supervisor import Program, children, working_directory
+from release.tools import Tools
 from release.values import Failure, Release, Site
 
 Result = Dict[str, Any]
@@ -25,6 +26,7 @@ class Order:
     site: Site
     account: Account
     timeout: float
+    tools: Tools
     back: bool = False
     by: str = ""
 
@@ -32,10 +34,27 @@ class Order:
     def program(self) -> Program:
         return Program(self.site.program, self.site.supervisor, self.account)
 
+    @property
+    def task_programs(self) -> List[Program]:
+        return [Program(one["name"], self.site.supervisor, self.account) for one in self.site.programs]
+
+    @property
+    def every_program(self) -> List[Program]:
+        return [self.program] * self.site.serves + self.task_programs
+
+
+def running(order: Order) -> bool:
+    """Whether every program of the site is there. Raises Failure where supervisor does not know one."""
+    states = [program.state() for program in order.every_program]
+    return all(state.running for state in states)
+
 
 def serving(order: Order) -> bool:
-    """Whether the program runs what `current` leads to, and answers."""
-    return layout.settled(order.site) and order.program.state().running and health.ask(order.site).healthy
+    """Whether the programs run what `current` leads to, and the site answers."""
+    site, live = order.site, layout.live(order.site)
+    if live is None or not layout.settled(site) or not running(order):
+        return False
+    return (not site.serves or health.ask(site).healthy) and tasks.are_on(order, live)
 
 
 def switch(order: Order, name: str, steps: Steps) -> Result:
@@ -43,7 +62,7 @@ def switch(order: Order, name: str, steps: Steps) -> Result:
     site = order.site
     release = layout.ready(site, name)
     before = layout.live(site)
-    order.program.state()  # a supervisor that does not answer must be known before anything is moved
+    running(order)  # a supervisor that does not answer must be known before anything is moved
     if before == name and serving(order):
         with steps.step("switch") as step:
             step.detail = f"{name} is live"
@@ -77,10 +96,14 @@ def _go(order: Order, release: Release, before: Optional[str], steps: Steps) -> 
         layout.unsettle(site, release.name)
         layout.point(site, release.name)
         step.changed(f"{before or 'nothing'} -> {release.name}")
-    with steps.step("restart") as step:
-        step.changed(_take_over(order, release.name))
-    with steps.step("health") as step:
-        step.detail = _healthy(order, release.name)
+    if site.serves:
+        with steps.step("restart") as step:
+            step.changed(_take_over(order, release.name))
+        with steps.step("health") as step:
+            step.detail = _healthy(order, release.name)
+    if site.programs:
+        with steps.step("tasks") as step:
+            step.changed(tasks.take_over(order, release))
 
 
 def _take_over(order: Order, name: str) -> str:
@@ -154,7 +177,7 @@ def _put_back(order: Order, failed: Release, steps: Steps) -> Result:
         with steps.step("put back") as step:
             layout.point(site, safe)
             _return_to(order, safe)
-            answer = health.wait(site, order.timeout, lambda: None) if safe else None
+            answer = health.wait(site, order.timeout, lambda: None) if safe and site.serves else None
             layout.settle(site)
             step.changed(f"{failed.name} -> {safe or 'nothing'}")
     except Failure as failure:
@@ -165,12 +188,16 @@ def _put_back(order: Order, failed: Release, steps: Steps) -> Result:
 def _return_to(order: Order, safe: Optional[str]) -> None:
     """Gently where the program lets us, else at the price of a moment's pause."""
     if safe is None:
-        order.program.stop()
+        for program in order.every_program:
+            program.stop()
         return
-    try:
-        _take_over(order, safe)
-    except Failure:
-        order.program.restart()
+    if order.site.serves:
+        try:
+            _take_over(order, safe)
+        except Failure:
+            order.program.restart()
+    for program in order.task_programs:
+        program.restart()
 
 
 def _entry(order: Order, release: Release, before: Optional[str], state: str, why: str) -> Dict[str, Any]:

@@ -47,7 +47,11 @@ class Failure(Exception):  # noqa: N818 - the word that its event uses
 
 @dataclass(frozen=True)
 class Site:
-    """One Django site on this server. shared: link in the project -> directory under shared/ of all releases."""
+    """One Django site on this server. shared: link in the project -> directory under shared/ of all releases.
+
+    serves: whether it answers visitors here. programs: supervisor's programs that do its tasks here: name, and node, by
+    which Celery can be asked for it ("" for a beat).
+    """
 
     name: str
     user: str
@@ -60,6 +64,9 @@ class Site:
     health_path: str = "/"
     health_timeout: float = 30
     host: str = "localhost"
+    serves: bool = True
+    celery_app: str = ""
+    programs: Sequence[Mapping[str, str]] = ()
     shared: Mapping[str, str] = field(default_factory=lambda: SHARED)
     python: str = "/usr/bin/python3"
     uv: str = "/opt/deploymachine/uv/bin/uv"

@@ -9,6 +9,8 @@ class Entry(models.Model):
     name = models.CharField(max_length=80)
     message = models.TextField(max_length=1000)
     created = models.DateTimeField(auto_now_add=True, db_index=True)
+    words = models.PositiveIntegerField(null=True, editable=False)  # None: not counted yet
+    counted_by = models.CharField(max_length=80, blank=True, editable=False)
 
     class Meta:
         ordering = ("-created", "-id")

@@ -2,6 +2,7 @@
 
 import socket
 
+from django.conf import settings
 from django.contrib import messages
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
@@ -9,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from entries.counting import cached_count, forget_count
 from entries.forms import EntryForm
 from entries.models import Entry
 
@@ -21,12 +23,19 @@ def book(request: HttpRequest) -> HttpResponse:
     form = EntryForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         entry = form.save()
+        forget_count()
+        if settings.CELERY_BROKER_URL:
+            from entries.tasks import hand_over
+
+            hand_over(entry.pk)
         messages.success(request, f"Thank you, {entry.name}. Your words are in the book.")
         return redirect("book")
+    count, cached = cached_count()
     page = {
         "form": form,
         "entries": Entry.objects.all()[:SHOWN],
-        "count": Entry.objects.count(),
+        "count": count,
+        "cached": cached,
         "server": socket.gethostname(),
     }
     return render(request, "entries/book.html", page, status=200 if form.is_valid() or not form.is_bound else 422)

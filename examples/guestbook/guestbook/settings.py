@@ -53,6 +53,29 @@ DATABASES = {
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     # A database that is away is an error at once, not a worker that hangs.
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+
+# Without a cache everything is asked of the database. Of several the first is written to, the others are its copies.
+CACHE_URLS = listed("CACHE_URL")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URLS,
+        "KEY_PREFIX": "guestbook",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
+    if CACHE_URLS
+    else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
+}
+
+# Without a broker entries wait for `manage.py count_words`. A broker that is away must not keep a visitor waiting.
+CELERY_BROKER_URL = os.environ.get("BROKER_URL", "")
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE = {"what was left": {"task": "entries.tasks.count_the_rest", "schedule": 300.0}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The loadbalancer speaks TLS and says so; gunicorn takes the header from nobody else.

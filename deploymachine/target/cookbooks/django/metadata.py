@@ -9,6 +9,10 @@ __config__ = {
         ),
         "default": [],
     },
+    "django.cron": {
+        "description": "manage.py commands: [{name, user, root, calendar (as OnCalendar has it), command: [word]}]",
+        "default": [],
+    },
     "django.packages": {
         "description": "Debian packages the sites need to run and to be built",
         "default": ["git", "python3-venv", "libpq5"],

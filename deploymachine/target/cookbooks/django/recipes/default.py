@@ -2,4 +2,4 @@
 
 from kokki import *
 
-env.include_recipe("django.uv", "django.sites")
+env.include_recipe("django.uv", "django.sites", "django.cron")

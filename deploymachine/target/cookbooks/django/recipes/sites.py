@@ -16,26 +16,9 @@ for site in env.config.django.sites:
         command=f"! {status} || supervisorctl signal HUP {program} || ! {status}",
         action="nothing",
     )
-    User(user, system=True, home=root, shell="/usr/sbin/nologin")  # noqa: S604 - nobody logs in, no subprocess
-    Directory(root, owner=user, group=user, mode=0o750)
-    for name in ("releases", "venvs", "repo.git", "shared", "shared/media", "shared/static", ".cache"):
-        Directory(f"{root}/{name}", owner=user, group=user, mode=0o750)
-    File(
-        f"{root}/shared/env",
-        content=env.cookbooks.django.environment_file(site["environment"]),
-        owner=user,
-        group=user,
-        mode=0o600,
-        backup=False,  # secrets lie in one place
-        notifies=[("run", reload)],
-    )
+    for file in env.cookbooks.django.home(site):
+        file.subscribe("run", reload)
     env.cookbooks.gunicorn.configuration(site, notifies=[("run", reload)])
-    File(
-        f"{root}/shared/run",
-        content=Template("django/run.j2", {"site": site}),
-        mode=0o755,
-        notifies=[("run", reload)],
-    )
     supervisor.program(
         program,
         f"{root}/shared/run",

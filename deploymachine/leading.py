@@ -1,0 +1,45 @@
+"""Servers that run a site's tasks in, what the appnodes that they follow serve out: tasks and pages are one release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from deploymachine import ssh
+from deploymachine.cook import ask, sudo_password
+from deploymachine.errors import ConvergeError
+from deploymachine.inventory import Server
+from deploymachine.servertypes import Deployment, tasknode
+
+State = Mapping[str, Any]
+
+
+def leader(site: str, servers: Sequence[Server], deployment: Deployment) -> State | None:
+    """What an appnode outside `servers` has of the site, where none of these is one.
+
+    None where there is none, or none that serves the site yet. Raises ConnectError.
+    """
+    appnodes = deployment.inventory.serving("appnode")
+    if any(server in appnodes for server in servers):
+        return None
+    states = (_state(site, server, deployment) for server in appnodes)
+    return next((state for state in states if state.get("current")), None)
+
+
+def nodes(site: str, servers: Iterable[Server], deployment: Deployment) -> list[Server]:
+    """Those of the servers that do work of the site, the ones that serve it first."""
+    able = [server for server in servers if tasknode.runs(site, server, deployment)]
+    appnodes = deployment.inventory.serving("appnode")
+    return sorted(able, key=lambda server: (server not in appnodes, server.name))
+
+
+def _state(site: str, server: Server, deployment: Deployment) -> State:
+    """What lies and runs of the site on a server; nothing where it was not cooked yet."""
+    described = {**tasknode.release_attributes(site, server, deployment), "environment": None}
+    request = {"command": "release", "action": "state", "host": server.name, "site": described}
+    password = sudo_password(server, deployment)
+    with ssh.connect(server, ssh.login(server, deployment.settings), deployment.settings) as connection:
+        try:
+            return ask(connection, request, password)
+        except ConvergeError:
+            return {}

@@ -1,0 +1,29 @@
+"""The server, listening to sites where it is told, to its own tools on the loopback alone."""
+
+from kokki import *
+
+config = env.config.rabbitmq
+share = int((config.memory_mb or env.system.memory_mb) * config.memory_share)
+
+Package("rabbitmq-server")
+Directory("/etc/rabbitmq", mode=0o755)
+told = [
+    File("/etc/rabbitmq/rabbitmq.conf", content=Template("rabbitmq/rabbitmq.conf.j2", {"share": share}), mode=0o644),
+    File("/etc/rabbitmq/rabbitmq-env.conf", content=StaticFile("rabbitmq/rabbitmq-env.conf"), mode=0o644),
+    SystemdUnit("rabbitmq-server.service.d/deploymachine.conf", content=StaticFile("rabbitmq/unit.conf")),
+]
+# epmd tells Erlang's own tools where a node listens. It comes up with the first question at this socket.
+door = SystemdUnit("epmd.socket.d/deploymachine.conf", content=StaticFile("rabbitmq/epmd.conf"))
+Service(
+    "epmd.socket",
+    action="start",
+    enabled=True,
+    restart_command="systemctl stop epmd.service; systemctl restart epmd.socket",
+    subscribes=[("restart", door)],
+)
+Service(
+    "rabbitmq-server",
+    action="start",
+    enabled=True,
+    subscribes=[("restart", resource) for resource in (*told, door)],
+)
