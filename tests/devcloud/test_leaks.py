@@ -7,33 +7,47 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import Devcloud
-from fleet import Fleet
+from fleet import REPOSITORY, Fleet
 
 pytestmark = pytest.mark.devcloud
 
 SETTINGS = """
-DEPLOYMENT = "second"
+DEPLOYMENT = "{name}"
 OPENSTACK_CLOUD = "devcloud"
 OPENSTACK_NETWORK = "private"
 OPENSTACK_FLOATING_IP_POOL = "public"
-OPENSTACK_SERVERS = {"appnode": [{"name": "appnode1", "flavor": "m1.small", "data_volumes": [1]}]}
+OPENSTACK_SERVERS = {{"appnode": [{{"name": "appnode1", "flavor": "m1.small", "data_volumes": [1]}}]}}
 ADMIN_SSH_KEYS = ["~/.ssh/id_ed25519.pub"]
 """
 
 
-@pytest.fixture(scope="module")
-def second(fleet: Fleet, devcloud: Devcloud) -> Iterator[Fleet]:
-    """Another deployment in the same project, with a server, an address and a volume that is kept."""
-    directory = devcloud.state.parent / "second"
-    directory.mkdir()
-    (directory / "settings.py").write_text(SETTINGS)
-    (directory / "clouds.yaml").symlink_to(devcloud.directory / "clouds.yaml")
-    for name in ("fabfile.py", "fabric.yaml"):
-        (directory / name).write_text((fleet.directory / name).read_text())
-    made = Fleet(directory, fleet.home)
+def deployment(devcloud: Devcloud, name: str) -> Fleet:
+    """A deployment of one bare server, with an address and a volume that is kept."""
+    made = Fleet(devcloud.state.parent / name, devcloud.state.parent / f"home of {name}")
+    made.directory.mkdir()
+    (made.home / ".ssh").mkdir(parents=True)
+    made.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made.home / ".ssh/id_ed25519"))
+    (made.directory / "settings.py").write_text(SETTINGS.format(name=name))
+    (made.directory / "clouds.yaml").symlink_to(devcloud.directory / "clouds.yaml")
+    for file in ("fabfile.py", "fabric.yaml"):
+        (made.directory / file).write_text((REPOSITORY / file).read_text())
     made.fab("openstack_boot", "appnode1")
+    return made
+
+
+@pytest.fixture(scope="module")
+def other(devcloud: Devcloud) -> Iterator[Fleet]:
+    made = deployment(devcloud, "other")
+    yield made
+    made.fab("openstack_sudokillem", "--yes-i-mean-it", "other")
+
+
+@pytest.fixture(scope="module")
+def second(devcloud: Devcloud, other: Fleet) -> Iterator[Fleet]:
+    made = deployment(devcloud, "second")
     yield made
     made.fab("openstack_sudokillem", "--yes-i-mean-it", "second")
+    assert [server.name for server in other.inventory()] == ["appnode1"]
 
 
 def openstack(fleet: Fleet, *words: str) -> str:
@@ -78,8 +92,8 @@ def test_a_killed_servers_kept_data_is_a_leak_that_only_a_word_more_deletes(seco
     assert "Nothing of the deployment" in second.fab("openstack_leaks")
 
 
-def test_all_of_it_goes_at_a_word_and_the_other_deployment_stays(second: Fleet, fleet: Fleet) -> None:
-    before = {server.id for server in fleet.inventory()}
+def test_all_of_it_goes_at_a_word_and_the_other_deployment_stays(second: Fleet, other: Fleet) -> None:
+    before = {server.id for server in other.inventory()}
     second.fab("openstack_boot", "appnode1")
     assert "to be typed" in second.refused("openstack_sudokillem")
     assert "Nothing was deleted" in second.refused("openstack_sudokillem", "--yes-i-mean-it", "secnod")
@@ -90,4 +104,5 @@ def test_all_of_it_goes_at_a_word_and_the_other_deployment_stays(second: Fleet, 
     assert "There is nothing of this deployment in the cloud." in second.fab("openstack_sudokillem")
     assert not [one for one in rows(second, "volume", "list") if str(one["Name"]).startswith("second-")]
     assert not [one for one in rows(second, "security", "group", "list") if "second" in str(one["Name"])]
-    assert {server.id for server in fleet.inventory()} == before
+    assert {server.id for server in other.inventory()} == before
+    assert "other-appnode1-data1" in openstack(other, "volume", "list", "-f", "value", "-c", "Name")
