@@ -364,3 +364,28 @@ def _a_second_link(world, second):
     assert not world.reaches("right", "172.31.77.7", 22)
     world.cloud.compute.delete_server_interface(attached.port_id, server=left)
     assert "eth1" not in sh(world.ssh["left"], "ip -brief link")
+
+
+def test_a_server_on_two_networks_has_both_links_again_after_a_restart(world, cloud):
+    third = world.net.create_network(name="third")
+    world.net.create_subnet(network_id=third.id, ip_version=4, cidr="172.31.78.0/24")
+    private = world.net.find_network("private")
+    both = world.boot("both", network=None, nics=[{"net-id": private.id}, {"net-id": third.id}])
+    try:
+        own = next(iter(world.net.ports(device_id=both.id, network_id=private.id))).fixed_ips[0]["ip_address"]
+        _has_both_links(world, own)
+        cloud.compute.stop_server(both)
+        assert until(lambda: cloud.get_server(both.id).status == "SHUTOFF")
+        cloud.compute.start_server(both)
+        _has_both_links(world, own)
+    finally:
+        cloud.delete_server(both.id, wait=True)
+        del world.servers["both"]
+        world.net.delete_network(third)
+
+
+def _has_both_links(world, own):
+    with world.login.connect(own) as ssh:
+        assert f"{own}/24" in sh(ssh, "ip -4 -brief address show dev eth0")
+        assert "172.31.78.2/24" in sh(ssh, "ip -4 -brief address show dev eth1")
+        assert "dev eth0" in sh(ssh, "ip route show default")
