@@ -69,7 +69,7 @@ MATRIX = {
 
 @pytest.fixture
 def hasty(settings, monkeypatch):
-    """A cloud that gives up soon; half an hour is still too long for a build."""
+    """It does not look ten times whether an address turns up."""
     monkeypatch.setattr("deploymachine.cloud.watch.LISTED_LOOKS", 2)
     cloud = connect(settings)
     yield cloud
@@ -105,10 +105,8 @@ def test_boot(hasty, openstack, name, yes):
     assert (len(openstack.servers), before["status"]) == (count, status)
 
 
-@pytest.mark.parametrize("name", list(MATRIX))
+@pytest.mark.parametrize("name", [name for name, row in MATRIX.items() if row[2] in ("kept", "made")])
 def test_boot_twice_is_boot_once(hasty, openstack, name):
-    if MATRIX[name][2] not in ("kept", "made"):
-        pytest.skip("only a person can say what to do")
     MATRIX[name][0](openstack)
     if name == "ERROR, beyond repair":
         openstack.beyond_repair.add("appnode1")
