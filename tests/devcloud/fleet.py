@@ -32,11 +32,12 @@ class Ended:
 
 @dataclass
 class Fleet:
-    """directory: where settings.py lies. home: the user's, with their SSH key and known_hosts."""
+    """directory: where settings.py lies. home: the user's, with SSH key and known_hosts. front: whom visitors ask."""
 
     directory: Path
     home: Path
     told: dict[str, Ended] = field(default_factory=dict)
+    front: str = "loadbalancer1"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -173,7 +174,7 @@ class Fleet:
         self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None
     ) -> http.client.HTTPResponse:
         trust = ssl.create_default_context(cafile=str(self.directory / ".deploymachine/certificates/guestbook.pem"))
-        address = self.server("loadbalancer1").address
+        address = self.server(self.front).address
         connection = http.client.HTTPSConnection(address, timeout=20, context=trust)
         try:
             connection.request(method, path, body.encode() or None, headers or {})
@@ -190,7 +191,7 @@ class Fleet:
         form = self.get()
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)[1]  # type: ignore[attr-defined, index]
         cookie = form.headers["Set-Cookie"].split(";")[0]
-        origin = f"https://{self.server('loadbalancer1').address}"
+        origin = f"https://{self.server(self.front).address}"
         headers = {"Cookie": cookie, "Referer": origin + "/", "Content-Type": "application/x-www-form-urlencoded"}
         return self.request(
             "POST", "/", urlencode({"csrfmiddlewaretoken": token, "name": name, "message": message}), headers

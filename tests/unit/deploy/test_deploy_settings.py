@@ -5,6 +5,7 @@ import io
 import pytest
 
 from deploymachine import deploy as subject
+from deploymachine import leading
 from deploymachine.converge import Result
 from deploymachine.errors import ConnectError, ReleaseError, SeveralErrors, UsageError
 from deploymachine.inventory import Inventory, Server
@@ -12,6 +13,7 @@ from deploymachine.report import LineReport
 from deploymachine.secrets import Secrets
 from deploymachine.servertypes import Deployment
 from deploymachine.settings import Settings
+from deploymachine.settings_tasks import Celery
 
 SERVERS = (Server("appnode1", "appnode", "10.0.0.1"), Server("appnode2", "appnode", "10.0.0.2"))
 
@@ -95,3 +97,89 @@ def test_a_cut_connection_is_given_up_and_the_rows_say_failed(deployment, wire):
         subject.deploy(SERVERS, deployment, report)
     assert all(connection.closed for connection in wire["connections"])
     assert {row.state for row in report.rows.values()} == {"failed"}
+
+
+TASKNODE = Server("tasknode1", "tasknode", "10.0.0.3")
+LIVE = {"name": "20260101T000000Z-abc", "sha": "", "fingerprint": ""}
+
+
+@pytest.fixture
+def with_tasks(deployment):
+    """The deployment with a tasknode, and Celery for its site."""
+    site = deployment.settings.SITES["blog"].model_copy(update={"celery": Celery(app="blog", beat=True)})
+    settings = deployment.settings.model_copy(update={"SITES": {"blog": site}})
+    return Deployment(settings, Inventory([*SERVERS, TASKNODE]), deployment.secrets)
+
+
+@pytest.fixture
+def serving(monkeypatch):
+    """serving(current) has the appnodes serve that release; what they were asked is kept."""
+    asked = []
+
+    def answers(current):
+        def ask(connection, request, password):
+            asked.append((connection.server.name, request["action"]))
+            return {"current": current}
+
+        monkeypatch.setattr(leading, "ask", ask)
+        return asked
+
+    return answers
+
+
+class OpenConnection(Connection):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+@pytest.fixture
+def open_wire(wire, monkeypatch):
+    monkeypatch.setattr(subject.ssh, "connect", lambda server, login, settings: OpenConnection(server))
+    return wire
+
+
+def test_tasknodes_bring_what_the_appnodes_serve_and_do_not_migrate(with_tasks, open_wire, serving, repository):
+    first = repository.git("rev-parse", "HEAD")
+    repository.commit("two")
+    mark = subject.fingerprint(subject.tasknode.release_attributes("blog", TASKNODE, with_tasks))
+    asked = serving({**LIVE, "sha": first, "fingerprint": mark})
+    with LineReport(io.StringIO()) as report:
+        (released,) = subject.deploy([TASKNODE], with_tasks, report)
+    assert asked == [("appnode1", "state")]
+    told = {request["action"]: request for _, request, _ in open_wire["requests"]}
+    assert told["build"]["release"]["sha"] == first
+    assert "migrate" not in told
+    assert [program["name"] for program in told["switch"]["site"]["programs"]] == ["celery-blog-celery", "beat-blog"]
+    assert (told["switch"]["site"]["serves"], released.changed) == (False, True)
+
+
+def test_where_no_appnode_serves_yet_tasknodes_take_the_branch_and_migrate(with_tasks, open_wire, serving, repository):
+    sha = repository.commit("two")
+    serving(None)
+    with LineReport(io.StringIO()) as report:
+        subject.deploy([TASKNODE], with_tasks, report)
+    told = {request["action"]: request for _, request, _ in open_wire["requests"]}
+    assert told["build"]["release"]["sha"] == sha
+    assert "migrate" in told
+
+
+def test_together_the_appnodes_go_first(with_tasks, open_wire, serving):
+    asked = serving(None)
+    early = Server("a-tasknode", "tasknode", "10.0.0.4")
+    here = Deployment(with_tasks.settings, Inventory([*SERVERS, early]), with_tasks.secrets)
+    with LineReport(io.StringIO()) as report:
+        subject.deploy([early, *SERVERS], here, report)
+    switched = [name for name, request, _ in open_wire["requests"] if request["action"] == "switch"]
+    assert switched == ["appnode1", "appnode2", "a-tasknode"]
+    assert asked == []
+
+
+def test_a_tasknode_has_nothing_of_a_site_without_tasks(deployment, open_wire, serving):
+    serving(None)
+    here = Deployment(deployment.settings, Inventory([*SERVERS, TASKNODE]), deployment.secrets)
+    with LineReport(io.StringIO()) as report:
+        assert subject.deploy([TASKNODE], here, report) == []
+    assert open_wire["requests"] == []

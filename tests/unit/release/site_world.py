@@ -184,7 +184,8 @@ class Supervisor:
             raise Fault(10, f"BAD_NAME: {name}")
         process = self.running.get(name)
         if action == "getProcessInfo":
-            state = "STOPPED" if process is None else "RUNNING" if process.poll() is None else "FATAL"
+            ended = {None: "RUNNING", 0: "EXITED"}
+            state = "STOPPED" if process is None else ended.get(process.poll(), "FATAL")
             return {"statename": state, "pid": process.pid if process else 0, "spawnerr": ""}
         if action == "startProcess":
             with self.log.open("a") as log:

@@ -13,17 +13,20 @@ told = [
     SystemdUnit("rabbitmq-server.service.d/deploymachine.conf", content=StaticFile("rabbitmq/unit.conf")),
 ]
 # epmd tells Erlang's own tools where a node listens. It comes up with the first question at this socket.
-door = SystemdUnit("epmd.socket.d/deploymachine.conf", content=StaticFile("rabbitmq/epmd.conf"))
+doors = [
+    SystemdUnit("epmd.socket.d/deploymachine.conf", content=StaticFile("rabbitmq/epmd-socket.conf")),
+    SystemdUnit("epmd.service.d/deploymachine.conf", content=StaticFile("rabbitmq/epmd-unit.conf")),
+]
 Service(
     "epmd.socket",
     action="start",
     enabled=True,
     restart_command="systemctl stop epmd.service; systemctl restart epmd.socket",
-    subscribes=[("restart", door)],
+    subscribes=[("restart", door) for door in doors],
 )
 Service(
     "rabbitmq-server",
     action="start",
     enabled=True,
-    subscribes=[("restart", resource) for resource in (*told, door)],
+    subscribes=[("restart", resource) for resource in (*told, *doors)],
 )
