@@ -9,6 +9,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import socket
 import statistics
 import sys
@@ -29,7 +30,7 @@ from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.state import Port, Store
 
 AIMS = {"boot": 3.0, "memory": 60.0}  # seconds to SSH of one machine, MB of each
-PATIENCE = 180  # seconds
+PATIENCE = 300  # seconds
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,7 @@ def main() -> int:
     parser.add_argument("--machines", type=int, default=40, metavar="N", help="how many to boot at once")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often one is booted alone")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the finally blocks run
     warnings.filterwarnings("ignore", module=r"openstack\.")  # what the SDK deprecates within itself
     print(f"{os.cpu_count()} cores, {available_mb() / 1024:.0f} GB free, load {os.getloadavg()[0]:.1f} at the start")
     with devcloud() as (cloud, place):

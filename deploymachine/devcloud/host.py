@@ -12,7 +12,10 @@ from deploymachine.devcloud.layout import Layout
 from deploymachine.devcloud.run import run, succeeds
 
 REGISTER = Path("/run/deploymachine-devcloud")  # gone after a reboot, as the switches are
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+SWITCHES = {  # and the least that devclouds need
+    Path("/proc/sys/net/ipv4/ip_forward"): 1,
+    Path("/proc/sys/fs/inotify/max_user_instances"): 8192,  # each machine takes 4 of the kernel's usual 128
+}
 
 
 @contextmanager
@@ -27,13 +30,15 @@ def locked() -> Iterator[None]:
 
 
 def enter(layout: Layout) -> None:
-    """Turn forwarding on, remembering for whoever leaves last what it was."""
+    """Turn the switches that machines need, remembering for whoever leaves last how they were."""
     REGISTER.mkdir(exist_ok=True)
-    original = REGISTER / "ip_forward"
-    if not original.exists():
-        original.write_text(FORWARDING.read_text())
     (REGISTER / layout.table).write_text(str(layout.directory))
-    FORWARDING.write_text("1")
+    for switch, least in SWITCHES.items():
+        original = REGISTER / switch.name
+        if not original.exists():
+            original.write_text(switch.read_text())
+        if int(switch.read_text()) < least:
+            switch.write_text(str(least))
 
 
 def leave(layout: Layout) -> None:
@@ -41,9 +46,10 @@ def leave(layout: Layout) -> None:
     (REGISTER / layout.table).unlink(missing_ok=True)
     if not REGISTER.exists() or any(_runs(entry.name) for entry in REGISTER.glob("devcloud_*")):
         return
-    original = REGISTER / "ip_forward"
-    if original.exists():
-        FORWARDING.write_text(original.read_text())
+    for switch in SWITCHES:
+        original = REGISTER / switch.name
+        if original.exists():
+            switch.write_text(original.read_text())
     run(["rm", "-rf", str(REGISTER)])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploymachine.devcloud import aptcache, aptsources, cloudsyaml, control, image, layout, network, process
+from deploymachine.devcloud import aptcache, aptsources, cloudsyaml, control, host, image, layout, network, process
 from deploymachine.devcloud.firewall import Wiring
 from deploymachine.devcloud.layout import Layout
 from deploymachine.errors import DevcloudError
@@ -241,3 +241,21 @@ def test_an_unpacked_package_cache_finds_what_is_its_own(tmp_path):
     wanted = f"{tmp_path}/lib/x86_64-linux-gnu:{tmp_path}/usr/lib/x86_64-linux-gnu"
     assert aptcache.libraries(tmp_path) == {"LD_LIBRARY_PATH": wanted}
     assert f"SupportDir: {tmp_path}" in aptcache.configuration(PLACE, None, tmp_path).splitlines()
+
+
+def test_switches_are_turned_only_up_and_turned_back_by_the_last_to_leave(tmp_path, monkeypatch):
+    forward, instances = tmp_path / "ip_forward", tmp_path / "max_user_instances"
+    forward.write_text("0\n")
+    instances.write_text("65536\n")
+    monkeypatch.setattr(host, "REGISTER", tmp_path / "register")
+    monkeypatch.setattr(host, "SWITCHES", {forward: 1, instances: 8192})
+    running = {"devcloud_other"}
+    monkeypatch.setattr(host, "_runs", lambda table: table in running)
+    host.enter(PLACE)
+    (tmp_path / "register/devcloud_other").touch()
+    assert (forward.read_text(), instances.read_text()) == ("1", "65536\n")
+    host.leave(PLACE)
+    assert forward.read_text() == "1"
+    running.clear()
+    host.leave(PLACE)
+    assert (forward.read_text(), (tmp_path / "register").exists()) == ("0\n", False)
