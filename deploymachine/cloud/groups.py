@@ -51,7 +51,8 @@ def keep(connection: Connection, settings: Settings, raws: Sequence[RawServer], 
                 mend(connection, settings, raw, carried)
         for kind, rules in wanted.items():
             _remove_stale(connection, there[kind], rules)
-    return carried
+    # What is of no type, a machine to try a cookbook on, is in everybody's group alone.
+    return {**dict.fromkeys(needed, (ids[COMMON],)), **carried}
 
 
 GroupIds = Mapping[str, tuple[str, ...]]

@@ -3,7 +3,7 @@
 import pytest
 
 from deploymachine import servertypes
-from deploymachine.cloud import connect
+from deploymachine.cloud import BootSpec, connect
 from deploymachine.inventory import Inventory, Server
 from deploymachine.secrets import Secrets
 from deploymachine.servertypes import Deployment
@@ -76,6 +76,11 @@ def test_group_rules_and_host_rules_say_the_same(cloud, openstack, settings):
             if sender in (None, f"deploymachine-guestbook-{peer.type}")
         }
         assert by_group == by_host
+
+
+def test_a_machine_of_no_type_is_in_everybodys_group_alone(cloud, openstack):
+    cloud.boot([BootSpec("cookbook-test", "base", "m1.small")])
+    assert carried(openstack, "cookbook-test") == ["deploymachine-guestbook"]
 
 
 def test_a_combined_type_lets_in_for_all_its_parts(tmp_path, openstack, sshd, monkeypatch):
