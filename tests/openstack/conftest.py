@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "OPENSTACK_NETWORK": "private",
     "OPENSTACK_FLOATING_IP_POOL": "public",
     "OPENSTACK_SERVERS": {"appnode": [("appnode1", "m1.small")], "dbserver": [("dbserver1", "m1.small")]},
-    "OPENSTACK_BOOT_TIMEOUT": 120,
+    "OPENSTACK_BOOT_TIMEOUT": 240,
     "ADMIN_SSH_KEYS": ["id_ed25519.pub"],
 }
 ASKED = "DEPLOYMACHINE_OPENSTACK"  # set: bring it up, and down in the end; "keep": leave it up
