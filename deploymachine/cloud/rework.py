@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deploymachine.cloud import describe, lookup, userdata
+from deploymachine.cloud import cloudinit, describe, lookup, userdata
 from deploymachine.cloud.each import Clock
 from deploymachine.cloud.progress import ACTIVE, SSH, Progress
 from deploymachine.cloud.watch import Watch, fault, not_usable, pauses
@@ -45,7 +45,7 @@ class Rework:
         hostkeys = HostKeys(self.watch.settings)
         for port in self.watch.ports if key else ():
             hostkeys.pin(server.name, server.address, port, key)
-        return self._answering(server)
+        return self._answering(server, first_boot=True)
 
     def resize(self, raw: RawServer, flavor: Flavor) -> Server:
         """Give the server another flavor; what does not come up with it is put back. Raises CloudError."""
@@ -83,9 +83,11 @@ class Rework:
     def _described(self, raw: RawServer) -> Server:
         return describe.server(raw, self.watch.settings.private_network, {})
 
-    def _answering(self, server: Server) -> Server:
+    def _answering(self, server: Server, *, first_boot: bool = False) -> Server:
         self.progress(server.name, ACTIVE)
-        self.watch.until_ssh(server, self.clock)
+        port = self.watch.until_ssh(server, self.clock)
+        if first_boot:  # in which cloud-init restarts sshd
+            cloudinit.until_done(server, port, self.watch.settings, self.clock)
         self.progress(server.name, SSH)
         return server
 
