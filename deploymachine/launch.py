@@ -22,7 +22,7 @@ def launch(servers: Sequence[Server], deployment: Deployment, report: Report) ->
     if peers:
         report.expect([*peers, *servers])
         cook(peers, deployment, report, phase="let in")
-    _tell_lognodes(servers, deployment, report)
+    tell_lognodes(servers, deployment, report)
     cook(servers, deployment, report)
     nodes = [server for server in servers if {"appnode", "tasknode"} & set(servertypes.parts(server.type))]
     if nodes:
@@ -36,7 +36,7 @@ def _doorkeepers(servers: Sequence[Server], deployment: Deployment) -> list[Serv
     return [peer for peer in others if wanted & set(servertypes.parts(peer.type))]
 
 
-def _tell_lognodes(servers: Sequence[Server], deployment: Deployment, report: Report) -> None:
+def tell_lognodes(servers: Sequence[Server], deployment: Deployment, report: Report) -> None:
     """Have the other lognodes take in these servers' logs; where one can't be told now, they wait."""
     lognodes = [node for node in deployment.inventory.serving("lognode") if node not in servers]
 

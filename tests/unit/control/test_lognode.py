@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from deploymachine import servertypes
 from deploymachine.inventory import Inventory, Server
+from deploymachine.launch import tell_lognodes
+from deploymachine.report import LineReport
 from deploymachine.runlist import run_lists
 from deploymachine.servertypes import Deployment, attributes
 
@@ -71,3 +75,16 @@ def test_what_a_lognode_cooks(logged: Deployment) -> None:
     lists = run_lists(logged.inventory, logged)
     assert lists["lognode1"].recipes == ("base", "logs", "logs.central")
     assert all(wanted.recipes[:2] == ("base", "logs") for wanted in lists.values())
+
+
+def test_a_lognode_that_is_away_holds_up_no_launch(logged: Deployment) -> None:
+    told = io.StringIO()
+    tell_lognodes([logged.inventory.named("appnode1")], logged, LineReport(told))
+    assert "lognode1: skipped" in told.getvalue()
+    assert "`fab kokki:lognode`" in told.getvalue()
+
+
+def test_a_launch_without_a_lognode_tells_nobody(deployment: Deployment) -> None:
+    told = io.StringIO()
+    tell_lognodes([deployment.inventory.named("appnode1")], deployment, LineReport(told))
+    assert told.getvalue() == ""
