@@ -216,6 +216,8 @@ def test_an_uploaded_image_is_listed_but_can_not_be_booted(service, sdk, boot):
 def test_a_snapshot_cut_off_by_the_daemons_end_is_dropped(service, sdk, boot):
     server = boot()
     image = sdk.create_image_snapshot("baked", server.id, wait=True, timeout=20)
+    while sdk.compute.get_server(server.id).task_state is not None:
+        pass  # the image is there a moment before the server has done with it
     service.cloud.images.change(image.id, status="saving")
     service.cloud.compute.update(service.cloud.compute.server(server.id), task_state="image_uploading")
     service.restart()
