@@ -22,7 +22,7 @@ __config__ = {
         "description": "What proves this server's name to its peers, PEM: {authority, certificate, key}; None: nothing",
         "default": None,
     },
-    "logs.queue_mb": {"description": "Disk for what waits for a lognode that is away, each; 8 at least", "default": 1024},
+    "logs.queue_mb": {"description": "Disk for what waits for an absent lognode, each; 8 at least", "default": 1024},
     "logs.senders": {"description": "On a lognode, who may send to it: name -> address", "default": {}},
     "logs.listen_address": {"description": "On a lognode, where it listens", "default": None},
     "logs.retention_days": {"description": "On a lognode, how many days are kept", "default": 30},
