@@ -66,6 +66,10 @@ class ConnectError(DeployMachineError):
     """A server could not be logged into."""
 
 
+class LoginError(ConnectError):
+    """No key that the server lets in is held here."""
+
+
 class HostKeyError(ConnectError):
     """A server showed another host key than the one pinned; never accepted."""
 

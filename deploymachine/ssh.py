@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from deploymachine import adminkeys
-from deploymachine.errors import ConnectError, DeployMachineError, HostKeyError, SeveralErrors, UnknownHostKeyError
+from deploymachine.errors import (
+    ConnectError,
+    DeployMachineError,
+    HostKeyError,
+    LoginError,
+    SeveralErrors,
+    UnknownHostKeyError,
+)
 from deploymachine.hostkeys import HostKeys
 from deploymachine.inventory import Server
 
@@ -196,7 +203,7 @@ def _held_keys(settings: Settings) -> list[paramiko.PKey]:
     files = [_from_file(path) for path in _private_paths(settings) if not agent]
     keys = [*agent.values(), *(key for key in files if key is not None)]
     if not keys:
-        raise ConnectError(
+        raise LoginError(
             "You hold none of the keys that may log in",
             where=", ".join(settings.ADMIN_SSH_KEYS),
             why="neither your SSH agent nor a file beside them has the private half unlocked",
@@ -304,7 +311,7 @@ def _refused(server: Server, login: Login, error: Exception) -> DeployMachineErr
             "check the new key and log in once by hand",
         )
     if isinstance(error, paramiko.AuthenticationException):
-        return ConnectError(
+        return LoginError(
             f"{server.name} does not let {login.user} in with your key",
             where=where,
             why="the server does not know it for this user",

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from deploymachine import adminkeys
 from deploymachine.cloud import banner, describe, floating, leaks, lookup, owned, userdata
 from deploymachine.cloud.cloudinit import until_done
+from deploymachine.cloud.describe import BAKE
 from deploymachine.cloud.each import Clock
-from deploymachine.cloud.leaks import BAKE, BAKING, RAW, READY
+from deploymachine.cloud.leaks import BAKING, RAW, READY
 from deploymachine.cloud.progress import Progress
 from deploymachine.cloud.watch import Watch, not_usable, pauses
 from deploymachine.cloud.words import explained, passing, status_of

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from deploymachine.cloud.each import Clock
-from deploymachine.errors import ConnectError, HostKeyError, UnknownHostKeyError
+from deploymachine.errors import ConnectError, HostKeyError, LoginError, UnknownHostKeyError
 from deploymachine.inventory import Server
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deploymachine.ssh import Connection
 
 ROUND = 50  # looks of 0.2 s in one command on the server
-ANOTHER_KEY_LOOKS = 5  # sshd may show an image's own key for a moment, before cloud-init has put ours there
+LOOKS = 5  # sshd may show an image's own key before cloud-init has put ours there, and is gone while that restarts it
 PAUSE = 1.0  # seconds
 # Ends at once without cloud-init, or where it has nothing to do; 3: not done yet.
 SCRIPT = f"""
@@ -38,18 +38,18 @@ def until_done(server: Server, port: int, settings: Settings, clock: Clock) -> l
     from deploymachine.ssh import Login, connect, login
 
     way = login(server, settings) if port == settings.SSH_PORT else Login("root", port)
-    for looks in range(ANOTHER_KEY_LOOKS + 1):
+    for looks in range(LOOKS + 1):
         try:
             with connect(server, way, settings) as connection:
                 return _ask(server, connection, clock)
-        except UnknownHostKeyError:
+        except (UnknownHostKeyError, LoginError):
             return []
-        except HostKeyError:
-            if looks == ANOTHER_KEY_LOOKS or clock.expired():
-                raise
+        except ConnectError as error:
+            if looks == LOOKS or clock.expired():
+                if isinstance(error, HostKeyError):
+                    raise
+                return []
             clock.sleep(PAUSE)
-        except ConnectError:
-            return []
     raise AssertionError  # the last turn returns or raises
 
 

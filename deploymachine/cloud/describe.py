@@ -18,6 +18,7 @@ TYPE = "deploymachine_type"
 IMAGE = "deploymachine_image"
 NETWORK = "deploymachine_network"  # the name of the first network it was put on; settings.py may know it by its id
 HOST_KEY = "deploymachine_hostkey"
+BAKE = "deploymachine_bake"  # a property of images that were made of a server
 KEEP = "deploymachine_keep"  # on a volume: "yes" where it outlives its server
 
 # Addresses that no packet from elsewhere reaches; what is not among them is the server's public one.

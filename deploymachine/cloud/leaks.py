@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deploymachine import servertypes
 from deploymachine.cloud import describe, floating, groups, kill, owned
+from deploymachine.cloud.describe import BAKE
 from deploymachine.cloud.each import Clock, on_each, raise_failures
 from deploymachine.cloud.placement import NOT_OFFERED, group_name
 from deploymachine.cloud.words import explained, status_of
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from openstack.network.v2.port import Port
 
 BAKING = "deploymachine_baking"  # in the metadata of a server that is there for a bake only: the deployment
-BAKE = "deploymachine_bake"  # a property of images: RAW or READY
-RAW, READY = "raw", "ready"
+RAW, READY = "raw", "ready"  # what the property BAKE of an image says
 KINDS = ("server", "address", "port", "volume", "image", "server group", "security group", "keypair")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deploymachine.cloud import choose
+from deploymachine.cloud.describe import BAKE
 from deploymachine.cloud.words import explained
 from deploymachine.errors import CloudError
 
@@ -38,7 +39,8 @@ def image(connection: Connection, wanted: str | Mapping[str, str]) -> Image:
         wanted = choose.image_properties(wanted)
     if isinstance(wanted, str) and not choose.is_pattern(wanted):
         return _one(every, wanted, "image", HINT_IMAGE)
-    found = choose.newest_image(every, wanted)
+    # What was made of a server bears its first image's properties: only its own name or id leads to it.
+    found = choose.newest_image((one for one in every if BAKE not in (one.properties or {})), wanted)
     if found is None:
         raise CloudError(f"No image fits {_written(wanted)}", why=_there_are(_names(every)), hint=HINT_IMAGE)
     return found

@@ -42,6 +42,13 @@ def test_image(connection, images, wanted, found):
     assert lookup.image(connection, wanted).id == images[found]["id"]
 
 
+def test_an_image_made_of_a_server_is_nobodys_base(connection, images):
+    images.append({**images[1], "id": "baked", "created_at": "2027-06-01T00:00:00Z", "deploymachine_bake": "raw"})
+    for wanted in ("debian-12*", {"os_distro": "debian", "os_version": "12"}):
+        assert lookup.image(connection, wanted).id == images[1]["id"]
+    assert lookup.image(connection, "baked").id == "baked"
+
+
 def test_image_by_id(connection, images):
     assert lookup.image(connection, images[0]["id"]).name == "debian-12-20250101"
 

@@ -6,14 +6,16 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
 from ssh_server import SshServer
 
+from deploymachine import ssh
 from deploymachine.cloud import cloudinit
 from deploymachine.cloud.each import Clock, StoppedError
-from deploymachine.errors import HostKeyError
+from deploymachine.errors import ConnectError, HostKeyError
 from deploymachine.hostkeys import HostKeys
 from deploymachine.settings import Settings
 
@@ -106,3 +108,21 @@ def test_who_holds_no_key_can_not_ask(
     (directory / "id_ed25519").unlink()
     assert until_done(ssh_server, settings) == []
     assert ssh_server.commands == []
+
+
+def test_an_sshd_that_is_being_restarted_is_asked_again(
+    run_directory: Path, ssh_server: SshServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run_directory / "result.json").write_text(json.dumps(HAPPY))
+    silent = Path(run_directory, "silent")
+    real = ssh.connect
+
+    def connect(*arguments: Any) -> ssh.Connection:
+        if not silent.exists():
+            silent.touch()
+            raise ConnectError("appnode1 does not answer on port 22")
+        return real(*arguments)
+
+    monkeypatch.setattr(ssh, "connect", connect)
+    assert until_done(ssh_server, settings) == []
+    assert len(ssh_server.commands) == 1
