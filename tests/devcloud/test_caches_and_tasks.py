@@ -154,6 +154,23 @@ for user, password, vhost in (("guest", "guest", "/"), ("guestbook", "guess", "g
     assert "guest\t" not in made.sudo(TASKS, "rabbitmqctl -q list_users")
 
 
+def test_another_cache_may_copy_this_one_and_do_nothing_else(made: Fleet) -> None:
+    # As the deploy user, without sudo, which would write the password into its log.
+    def sh(command: str) -> str:
+        return made.ssh(ONE, command).output
+
+    user, password = f"{made.directory.name}.replica", made.secret("cache-replica")
+    link = f"replicaof {made.server(ONE).private_ip} 6379\nmasteruser {user}\nmasterauth {password}\n"
+    sh(f"printf 'port 6390\nbind 127.0.0.1\nsave \"\"\ndaemonize yes\n{link}' | redis-server -")
+    try:
+        assert until(lambda: "master_link_status:up" in sh("redis-cli -p 6390 info replication"))
+        assert made.get().status == 200
+        assert until(lambda: "db0" in sh("redis-cli -p 6390 info keyspace"))
+        assert "NOPERM" in sh(f"REDISCLI_AUTH={password} redis-cli --user {user} --no-auth-warning get x")
+    finally:
+        sh("redis-cli -p 6390 shutdown nosave")
+
+
 def test_they_listen_where_they_are_told_and_nowhere_else(made: Fleet) -> None:
     def listening(name: str) -> set[str]:
         lines = made.sudo(name, "ss -tlnH").splitlines()
