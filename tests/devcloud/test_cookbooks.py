@@ -43,8 +43,9 @@ def test_on_debian_13(place, name):
     assert (outcome.image, outcome.count > 0, len(outcome.changes) > 0) == ("debian-13", True, True)
 
 
-def test_on_debian_12(place):
-    outcome = check(cookbooks.cookbook("base", ()), (), place, LineReport(io.StringIO()), "debian-12")
+@pytest.mark.parametrize("name", ["base", "logs"])
+def test_on_debian_12(place, name):
+    outcome = check(cookbooks.cookbook(name, ()), (), place, LineReport(io.StringIO()), "debian-12")
     assert outcome.image == "debian-12"
 
 
