@@ -82,6 +82,11 @@ def test_a_pattern_that_would_not_work_is_told(rsyslog, pattern):
         rsyslog(more_files={pattern: "x"})
 
 
+def test_a_queue_that_could_not_work_is_told(rsyslog):
+    with pytest.raises(Exception, match="logs.queue_mb is 7"):
+        rsyslog(queue_mb=7)
+
+
 def test_the_last_lognode_is_gone(declare, tmp_path, monkeypatch):
     there = {"logs.is_ours": lambda path: True}
     kitchen = declare("logs", library=there)

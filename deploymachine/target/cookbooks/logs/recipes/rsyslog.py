@@ -5,7 +5,10 @@ from kokki import *
 config, logs = env.config.logs, env.cookbooks.logs
 TLS = "/etc/rsyslog.d/tls"  # where the AppArmor profile that some systems have for rsyslog lets it read
 CONFIGURATION = "/etc/rsyslog.conf"
+LEAST_MB = 8  # rsyslog's queue lies in files of 1 MB, and room is made by a whole one
 
+if config.queue_mb < LEAST_MB:
+    raise Fail(f"logs.queue_mb is {config.queue_mb}: it has to be {LEAST_MB} at least")
 if config.identity:
     Package("rsyslog")
     Package("rsyslog-relp")
