@@ -83,7 +83,7 @@ def test_a_pattern_that_would_not_work_is_told(rsyslog, pattern):
 
 
 def test_a_queue_that_could_not_work_is_told(rsyslog):
-    with pytest.raises(Exception, match="logs.queue_mb is 7"):
+    with pytest.raises(Exception, match=r"logs\.queue_mb is 7"):
         rsyslog(queue_mb=7)
 
 
