@@ -7,17 +7,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from fleet import Fleet
 from leftovers import leftovers
-from machine_world import connect, let_in
-from openstack.connection import Connection
+from machine_world import Devcloud, let_in
 
 from deploymachine.devcloud import control, layout
-from deploymachine.devcloud.layout import Layout
 
 MAIN_JOB = (
     "fab openstack_bootem",
@@ -28,20 +25,6 @@ MAIN_JOB = (
     "fab appnode launch",
 )
 IMAGES = "/var/lib/deploymachine-devcloud/images"
-
-
-@dataclass(frozen=True)
-class Devcloud:
-    """directory: holds clouds.yaml. cloud: the name in it. state: where DEPLOYMACHINE_DEVCLOUD_DIR points."""
-
-    directory: Path
-    cloud: str
-    state: Path
-    layout: Layout
-
-    def connect(self) -> Connection:
-        """The unmodified SDK, as any client would use it."""
-        return connect(self.directory, self.cloud)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import socket
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import openstack
@@ -15,6 +16,8 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from openstack.connection import Connection
+
+from deploymachine.devcloud.layout import Layout
 
 PATIENCE = 30  # seconds
 
@@ -25,6 +28,20 @@ def connect(directory: Path, cloud: str = "devcloud") -> Connection:
         warnings.filterwarnings("ignore", module=r"openstack\.")  # what the SDK deprecates within itself
         config = openstack.config.OpenStackConfig(config_files=[str(directory / "clouds.yaml")])
         return Connection(config=config.get_one(cloud=cloud))
+
+
+@dataclass(frozen=True)
+class Devcloud:
+    """directory: holds clouds.yaml. cloud: the name in it. state: where DEPLOYMACHINE_DEVCLOUD_DIR points."""
+
+    directory: Path
+    cloud: str
+    state: Path
+    layout: Layout
+
+    def connect(self) -> Connection:
+        """The unmodified SDK, as any client would use it."""
+        return connect(self.directory, self.cloud)
 
 
 def let_in(connection: Connection) -> None:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from conftest import Devcloud
 from fleet import REPOSITORY, Fleet
+from machine_world import Devcloud
 
 pytestmark = pytest.mark.devcloud
 
