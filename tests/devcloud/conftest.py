@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fleet import Fleet
 from leftovers import leftovers
-from machine_world import Devcloud, let_in
+from machine_world import Devcloud, connect, let_in
 
 from deploymachine.devcloud import control, layout
 
