@@ -15,6 +15,7 @@ from leftovers import leftovers
 from machine_world import Devcloud, connect, let_in
 
 from deploymachine.devcloud import control, layout
+from deploymachine.devcloud.process import Process, alive, identify
 
 MAIN_JOB = (
     "fab openstack_bootem",
@@ -24,6 +25,8 @@ MAIN_JOB = (
     "fab loadbalancer launch",
     "fab appnode launch",
 )
+HOMES = Path("/var/tmp")  # noqa: S108 (a directory of its own is made in it, each time another)
+PREFIX = "devcloud-test-"
 IMAGES = "/var/lib/deploymachine-devcloud/images"
 
 
@@ -32,10 +35,14 @@ def devcloud() -> Iterator[Devcloud]:
     """Up with state and clouds.yaml of its own; the images are the machine's, so each is built once."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         pytest.skip("devcloud needs Linux and root")
-    home = Path(tempfile.mkdtemp(prefix="devcloud-test-", dir="/var/tmp"))
-    state, directory = home / "state", home / "deployment"
-    directory.mkdir()
     with pytest.MonkeyPatch.context() as patch:
+        sweep(patch)
+        home = Path(tempfile.mkdtemp(prefix=PREFIX, dir=HOMES))
+        own = identify(os.getpid())
+        assert own is not None
+        (home / "owner").write_text(f"{own.pid} {own.started}")
+        state, directory = home / "state", home / "deployment"
+        directory.mkdir()
         patch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(state))
         patch.setenv("DEPLOYMACHINE_DEVCLOUD_IMAGES", os.environ.get("DEPLOYMACHINE_DEVCLOUD_IMAGES", IMAGES))
         control.up(directory)
@@ -50,6 +57,17 @@ def devcloud() -> Iterator[Devcloud]:
         assert leftovers(place) == []
         assert not (directory / "clouds.yaml").exists()
     shutil.rmtree(home)
+
+
+def sweep(patch: pytest.MonkeyPatch) -> None:
+    """Take down what test sessions that were killed have left; those that still run are known by their process."""
+    for home in HOMES.glob(f"{PREFIX}*"):
+        owner = home / "owner"
+        if not owner.exists() or alive(Process(*map(int, owner.read_text().split()))):
+            continue
+        patch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(home / "state"))
+        control.down()
+        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")
