@@ -108,7 +108,7 @@ def test_a_recipe_that_raises_is_shown_with_its_line_and_changes_nothing(fleet: 
     recipe.write_text('from kokki import *\nFile("/etc/never", content="x")\nraise ValueError("on purpose")\n')
     with (
         fleet.edited("kokki-config.yaml", "cookbook_paths: []", "cookbook_paths: [mine]"),
-        fleet.edited("kokki-config.yaml", "recipes: [base]", "recipes: [base, broken]"),
+        fleet.edited("kokki-config.yaml", "recipes: [base, logs]", "recipes: [base, logs, broken]"),
     ):
         message = fleet.refused("server:appnode1", "kokki")
     assert "broken/recipes/default.py:3" in message
