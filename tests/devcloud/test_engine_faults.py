@@ -38,8 +38,9 @@ def machine(settings, tmp_path_factory) -> Iterator[Machine]:
 @pytest.fixture
 def root(devcloud, machine) -> Path:
     """The machine's tree as this machine sees it: what root inside may not do is done here."""
-    (tree,) = (devcloud.state / "machines").glob("*/root")
-    return tree
+    identity = machine.sh("cat /etc/machine-id")
+    trees = (devcloud.state / "machines").glob("*/root")
+    return next(tree for tree in trees if (tree / "etc/machine-id").read_text() == identity)
 
 
 class TestFiles:
