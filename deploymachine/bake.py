@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deploymachine.cloud import BootSpec, Cloud
     from deploymachine.settings import Settings
 
-KEEPS_DATA = "dbserver"
+NOT_SEALED = "dbserver"  # what it keeps is not taken off the copy
 
 
 def bake(
@@ -46,7 +46,7 @@ def bake(
 
 
 def _check(server: Server, deployment: Deployment) -> None:
-    if KEEPS_DATA in servertypes.parts(server.type):
+    if NOT_SEALED in servertypes.parts(server.type):
         raise UsageError(
             f"{server.name} can't be baked",
             where=server.where,

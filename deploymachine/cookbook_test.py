@@ -76,7 +76,7 @@ def check(folder: Path, paths: Sequence[Path], place: Path, report: Report, imag
     image = image or case.image
     settings = make_settings(place)
     with machine(settings, image, report) as connection:
-        trial = _Trial(connection, report, {**_surroundings(settings), **case.attributes}, tuple(paths))
+        trial = _Trial(connection, report, {**surroundings(settings), **case.attributes}, tuple(paths))
         trial.cook("prepare", (*PREPARE, *case.before))
         _, first = trial.cook("apply", case.recipes)
         again, second = trial.cook("apply again", case.recipes)
@@ -172,7 +172,8 @@ def make_settings(place: Path) -> Settings:
     )
 
 
-def _surroundings(settings: Settings) -> dict[str, Any]:
+def surroundings(settings: Settings) -> dict[str, Any]:
+    """The attributes by which a machine reaches packages from where it stands."""
     return {
         "base.ca_certificates": controller.ca_certificates(settings),
         "base.pip_index_url": controller.pip_index_url(settings),

@@ -34,7 +34,7 @@ Endpoint = tuple[str, int]
 class Leaving:
     """Servers on their way out. seconds: how long balancers may take to end what they have begun.
 
-    force: a peer that can't be reached or cooked is told of in the notes, not raised.
+    force: a peer that can't be reached or cooked is told of in the notes, not raised. handing: they are still at work.
     """
 
     servers: Sequence[Server]
@@ -42,11 +42,14 @@ class Leaving:
     report: Report
     seconds: float = PATIENCE
     force: bool = False
+    handing: bool = False
 
     @property
     def after(self) -> Deployment:
-        """The deployment as it will be without them."""
-        gone = {server.name for server in self.servers}
+        """The deployment as it will be without them; while they hand over, with them, but led by others."""
+        gone = frozenset(server.name for server in self.servers)
+        if self.handing:
+            return replace(self.deployment, leaving=gone)
         stay = Inventory(server for server in self.deployment.inventory if server.name not in gone)
         return replace(self.deployment, inventory=stay)
 
@@ -75,6 +78,11 @@ def forget(leaving: Leaving) -> list[str]:
     drained = set(after.inventory.serving("loadbalancer")) if leaving.endpoints else set()
     others = [server for server in after.inventory if server not in drained]
     return _each(leaving, others, _cook_one, "still mentions it")
+
+
+def take_over(leaving: Leaving, servers: Sequence[Server]) -> list[str]:
+    """Have those servers take over, or ask, whoever leads when `leaving` don't, who are still let in. Returns notes."""
+    return _each(replace(leaving, handing=True), servers, _cook_one, "has not taken over what they lead in")
 
 
 def back_in(servers: Sequence[Server], deployment: Deployment, report: Report) -> list[str]:

@@ -51,6 +51,12 @@ class Server:
         return None if made is None else (datetime.now(timezone.utc) - made).total_seconds()
 
     @property
+    def booted(self) -> float:
+        """When, in seconds since 1970; 0 where nobody tells, as of a server that no cloud booted."""
+        made = moment(self.created)
+        return 0.0 if made is None else made.timestamp()
+
+    @property
     def where(self) -> str:
         """The server as messages name it."""
         return f"{self.name} ({self.address})" if self.address else self.name

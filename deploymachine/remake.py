@@ -11,6 +11,7 @@ from deploymachine.cook import cook
 from deploymachine.deploy import Crew
 from deploymachine.drain import Leaving, back_in, drain
 from deploymachine.errors import DeployMachineError, ReleaseError
+from deploymachine.handover import rest
 from deploymachine.hostkeys import locked
 from deploymachine.inventory import Server
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deploymachine.cloud import Cloud
+    from deploymachine.servertypes import Deployment
 
 POLL = 0.5  # seconds
 
@@ -30,7 +32,7 @@ def rebuild(cloud: Cloud, leaving: Leaving, image: str | None, progress: Callabl
     [server] = leaving.servers
     cloud.check_rebuild(server.name, image)  # a slip of the finger costs nobody a connection
     with locked(cloud.settings.state / "change.lock"):
-        notes = drain(leaving)
+        notes = [*drain(leaving), *rest(leaving)]
         try:
             cloud.rebuild(server.name, image, progress)
         except DeployMachineError:
@@ -54,11 +56,11 @@ def resize(cloud: Cloud, leaving: Leaving, flavor: str, progress: Callable[[str,
             _serve_again_if_it_can(leaving, server)
             raise
         cook([server], leaving.deployment, leaving.report)
-        _serve_again(leaving, server)
+        serve_again(leaving, server)
         return notes
 
 
-def _serve_again(leaving: Leaving, server: Server) -> None:
+def serve_again(leaving: Leaving, server: Server) -> None:
     """Wait until the sites on the server answer, then have the balancers send visitors to it."""
     if not leaving.endpoints:
         return
@@ -69,7 +71,7 @@ def _serve_again(leaving: Leaving, server: Server) -> None:
 def _serve_again_if_it_can(leaving: Leaving, server: Server) -> None:
     """After a failure, which is what has to be told: visitors come back where the sites still answer."""
     with suppress(DeployMachineError):
-        _serve_again(leaving, server)
+        serve_again(leaving, server)
 
 
 def _until_healthy(leaving: Leaving, server: Server) -> None:
@@ -88,9 +90,13 @@ def _until_healthy(leaving: Leaving, server: Server) -> None:
                 time.sleep(POLL)
 
 
-def loses(server: Server) -> str:
+def loses(server: Server, deployment: Deployment) -> str:
     """What a rebuild of the server destroys, for a person who is about to say yes."""
     parts = servertypes.parts(server.type)
-    data = {"dbserver": "its databases", "appnode": "what its sites wrote to its disk", "loadbalancer": "its logs"}
-    lost = [data[part] for part in ("dbserver", "appnode", "loadbalancer") if part in parts]
+    told = {
+        "appnode": "what its sites wrote to its disk",
+        "loadbalancer": "its logs",
+        "cachenode": "what is cached",
+    }
+    lost = [*servertypes.keeps(server, deployment), *(told[part] for part in told if part in parts)]
     return f"everything on the disk of {server.name} is lost{': ' if lost else ''}{', '.join(lost)}"

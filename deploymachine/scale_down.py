@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deploymachine import servertypes
 from deploymachine.drain import Leaving, drain, forget
+from deploymachine.handover import hand_over
 from deploymachine.hostkeys import locked, pinned_names
 from deploymachine.inventory import Server
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from deploymachine.settings import Settings
 
 Progress = Callable[[str, str], None]
-KEEPS_DATA = "dbserver"
 
 
 def chosen(names: Sequence[str], inventory: Inventory, belongings: Mapping[str, Belongings]) -> list[Server]:
@@ -49,26 +49,26 @@ def telling_all(servers: Sequence[Server], belongings: Mapping[str, Belongings],
     return [*lines, here] if lines else ["There is nothing of this deployment in the cloud."]
 
 
-def asks_twice(servers: Sequence[Server], inventory: Inventory) -> dict[str, str]:
+def asks_twice(servers: Sequence[Server], deployment: Deployment) -> dict[str, str]:
     """Server name -> why losing it is worse than losing any: it keeps data, or is its type's last."""
     gone = {server.name for server in servers}
     found = {}
     for server in servers:
-        if KEEPS_DATA in servertypes.parts(server.type):
-            found[server.name] = f"{server.name} is a {server.type}: its databases go with it"
-        elif server.type and not [one for one in inventory.of_type(server.type) if one.name not in gone]:
+        if kept := servertypes.keeps(server, deployment):
+            found[server.name] = f"{server.name} is a {server.type}: {' and '.join(kept)} go with it"
+        elif server.type and not [one for one in deployment.inventory.of_type(server.type) if one.name not in gone]:
             found[server.name] = f"{server.name} is the last {server.type}"
     return found
 
 
 def remove(cloud: Cloud, leaving: Leaving, progress: Progress) -> list[str]:
-    """Drain the servers, have their peers forget them, delete them and what they owned. Returns notes for the user.
+    """Drain the servers, have others do their work and forget them, delete them and what they owned. Returns notes.
 
     Repeated after an interruption anywhere it goes on from there. Raises what went wrong.
     """
     # Two at once would each cook the balancers with the other's server in.
     with locked(cloud.settings.state / "change.lock"):
-        notes = [*drain(leaving), *forget(leaving)]
+        notes = [*drain(leaving), *hand_over(leaving), *forget(leaving)]
         cloud.delete([server.name for server in leaving.servers], progress)
         return notes
 

@@ -43,6 +43,7 @@ class Site(Frozen):
     health_timeout: Annotated[int, Field(ge=1, le=600)] = 30
     database: Identifier | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    memory_mb: Annotated[int, Field(ge=64)] | None = None
     celery: Celery | None = None
     environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
 

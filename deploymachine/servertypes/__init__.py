@@ -4,6 +4,7 @@ A module here is a server type. It may define
     PARTS       the types a combined type is made of (its own name where there are none)
     LETS_IN     the types whose servers must be cooked before one of this type can work, since they let it in
     attributes(server, deployment) -> {dotted name: value}
+    keeps(server, deployment) -> what is lost with that server for good, as "its databases"; "" where nothing is
     openings(settings) -> [open_to(type, ...), open_to_anyone(...)]
 
 Openings say who may connect to what in terms of types, not of servers. The servers' own firewalls are made from them,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from deploymachine.secrets import Secrets
     from deploymachine.settings import Settings
 
+TOGETHER = 600.0  # seconds between the boots of servers that count as booted at the same time
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -36,11 +39,24 @@ class Opening:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Everything a server type may look at: settings.py, the servers there are, and the secrets."""
+    """Everything a server type may look at: settings.py, the servers there are, and the secrets.
+
+    leaving: names of servers that work on for a while, and shall lead in nothing any more.
+    """
 
     settings: Settings
     inventory: Inventory
     secrets: Secrets
+    leaving: frozenset[str] = frozenset()
+
+    def staying(self, part: str) -> tuple[Server, ...]:
+        """The servers that do the work of `part` and go on doing it. The first of them leads.
+
+        Those come first, by name, that were booted together with the oldest: who joins, or is back, takes nothing over.
+        """
+        nodes = [server for server in self.inventory.serving(part) if server.name not in self.leaving]
+        together = min((node.booted for node in nodes), default=0.0) + TOGETHER
+        return tuple(sorted(nodes, key=lambda node: (node.booted > together, node.name)))
 
 
 @cache
@@ -67,6 +83,12 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
         found.update(_module(part).attributes(server, deployment))
     found["base.firewall_rules"] = firewall_rules(server, deployment)
     return found
+
+
+def keeps(server: Server, deployment: Deployment) -> list[str]:
+    """What is lost for good with `server`: ["its databases"]; [] where all that is on it can be made again."""
+    tellers = [getattr(_module(part), "keeps", None) for part in parts(server.type) if part in names()]
+    return [what for teller in tellers if teller is not None and (what := teller(server, deployment))]
 
 
 def firewall_rules(server: Server, deployment: Deployment) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     return {
         "django.sites": [site_attributes(name, server, deployment) for name in deployment.settings.SITES],
         "django.cron": cron(server, deployment),
+        "gunicorn.memory_mb": server.memory_mb or None,
+        "gunicorn.forwarded_allow_ips": ",".join(_believed(server, deployment)),
     }
 
 
@@ -39,6 +41,7 @@ def site_attributes(name: str, server: Server, deployment: Deployment) -> dict[s
         "requirements": site.requirements,
         "environment": _environment(name, site, server, deployment),
         "workers": site.workers,
+        "memory_mb": site.memory_mb,
         "health_path": site.health_path,
         "health_timeout": site.health_timeout,
         "host": site_hosts(site, deployment)[0],
@@ -50,6 +53,12 @@ def site_hosts(site: Site, deployment: Deployment) -> list[str]:
     balancers = deployment.inventory.serving("loadbalancer")
     addresses = [a for node in balancers for a in (node.public_ip, node.private_ip) if a]
     return list(site.domains) or list(dict.fromkeys(addresses)) or ["localhost"]
+
+
+def _believed(server: Server, deployment: Deployment) -> list[str]:
+    """Whose word it takes where a visitor came from, and how: the loadbalancers', and its own, which tries releases."""
+    balancers = deployment.inventory.serving("loadbalancer")
+    return sorted({node.private_ip for node in (*balancers, server) if node.private_ip})
 
 
 def _environment(name: str, site: Site, server: Server, deployment: Deployment) -> dict[str, str]:

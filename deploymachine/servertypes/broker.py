@@ -25,6 +25,10 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     }
 
 
+def keeps(server: Server, deployment: Deployment) -> str:
+    return "the tasks that wait in its queues" if server == node(deployment) else ""
+
+
 def openings(settings: Settings) -> list[Opening]:
     return [open_to(kind, PORT, f"RabbitMQ for the {kind}s") for kind in ("appnode", "tasknode")]
 
@@ -32,7 +36,7 @@ def openings(settings: Settings) -> list[Opening]:
 def node(deployment: Deployment) -> Server | None:
     """The server that RabbitMQ runs on: the first broker, or, where settings.py names none, the first tasknode."""
     kind = "broker" if has_own(deployment.settings) else "tasknode"
-    return next(iter(deployment.inventory.serving(kind)), None)
+    return next(iter(deployment.staying(kind)), None)
 
 
 def has_own(settings: Settings) -> bool:

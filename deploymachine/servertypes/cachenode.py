@@ -17,7 +17,7 @@ ALONE, SHARED = 0.6, 0.125  # of the machine's memory: where it is all there is,
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     secrets, deployment_name = deployment.secrets, deployment.settings.DEPLOYMENT
-    first = deployment.inventory.serving("cachenode")[:1]
+    first = deployment.staying("cachenode")[:1]
     return {
         "redis.listen_addresses": [server.private_ip],
         "redis.users": {_user(deployment): secrets.password("cache")},
@@ -38,7 +38,7 @@ def urls(site: str, deployment: Deployment) -> Secret | None:
 
     Each site has a numbered database, so that one that empties its cache leaves the others' alone.
     """
-    nodes = deployment.inventory.serving("cachenode")
+    nodes = deployment.staying("cachenode")
     number = list(deployment.settings.SITES).index(site)
     login = f"{_user(deployment)}:{quote(deployment.secrets.password('cache'), safe='')}" if nodes else ""
     found = [f"redis://{login}@{node.private_ip}:{PORT}/{number}" for node in nodes]

@@ -21,6 +21,10 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     }
 
 
+def keeps(_server: Server, _deployment: Deployment) -> str:
+    return "its databases"
+
+
 def openings(settings: Settings) -> list[Opening]:
     return [open_to(kind, 5432, f"PostgreSQL for the {kind}s") for kind in ("appnode", "tasknode")]
 

@@ -19,6 +19,10 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     }
 
 
+def keeps(_server: Server, _deployment: Deployment) -> str:
+    return "the logs it has taken in"
+
+
 def openings(settings: Settings) -> list[Opening]:
     plain = [kind for kind in servertypes.names() if servertypes.parts(kind) == (kind,)]
     return [open_to(kind, _logs.PORT, f"logs of every {kind}") for kind in plain]

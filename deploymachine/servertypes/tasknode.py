@@ -24,8 +24,13 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     return {
         "celery.sites": [release_attributes(name, server, deployment) for name in sites],
         "django.cron": cron(server, deployment),
+        "gunicorn.memory_mb": server.memory_mb or None,
         **broker.attributes(server, deployment),
     }
+
+
+def keeps(server: Server, deployment: Deployment) -> str:
+    return broker.keeps(server, deployment)
 
 
 def openings(settings: Settings) -> list[Opening]:
@@ -52,7 +57,7 @@ def release_attributes(site: str, server: Server, deployment: Deployment) -> dic
     }
 
 
-def _programs(site: str, server: Server, deployment: Deployment) -> list[dict[str, str]]:
+def _programs(site: str, server: Server, deployment: Deployment) -> list[dict[str, Any]]:
     """A worker for each queue, named so that it can be asked; and the beat, on the first node."""
     celery = deployment.settings.SITES[site].celery
     if celery is None:
@@ -66,7 +71,7 @@ def _programs(site: str, server: Server, deployment: Deployment) -> list[dict[st
     return found
 
 
-def _worker(site: str, start: str, queue: str, count: int, server: Server) -> dict[str, str]:
+def _worker(site: str, start: str, queue: str, count: int, server: Server) -> dict[str, Any]:
     node = f"{site}.{queue}@{server.name}"
     command = f"{start} worker --queues {queue} --concurrency {count} --hostname {node} --loglevel INFO"
     # What workers tell each other costs queues and a second at the start, and nothing here listens.
@@ -74,4 +79,5 @@ def _worker(site: str, start: str, queue: str, count: int, server: Server) -> di
         "name": f"celery-{site}-{queue}",
         "node": node,
         "command": f"{command} --without-gossip --without-mingle",
+        "processes": count,
     }

@@ -56,6 +56,10 @@ def _dispatch(request: Event, emit: Emit) -> int:
             import seal
 
             return seal.main(request, emit)
+        if command == "retire":
+            import retire
+
+            return retire.main(request, emit)
         if command == "logs":
             import logs
 

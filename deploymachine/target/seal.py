@@ -23,7 +23,10 @@ Event = Dict[str, Any]
 Emit = Callable[[Event], None]
 
 COPY = "etc/deploymachine/bake"  # written by the copy's user-data
-SERVICES = ["supervisor", "nginx", "cron", "rsyslog"]  # what would go on writing
+# What would go on writing.
+SERVICES = ["supervisor", "nginx", "cron", "rsyslog", "redis-server", "rabbitmq-server", "epmd.socket", "epmd"]
+# What would let in anybody without the configuration that is its own; cooking enables them again.
+DOORS = ["redis-server", "rabbitmq-server", "epmd.socket"]
 PEOPLE = ["root", "home/*", "srv/sites/*", "var/lib/postgresql"]  # whose homes may hold keys and passwords
 # Overwritten, then removed.
 SECRET = [
@@ -34,6 +37,12 @@ SECRET = [
     "etc/nginx/tls/*",
     "etc/rsyslog.d/tls/*",
     "var/spool/rsyslog/*",
+    "etc/redis/redis.conf",
+    "etc/redis/tls/*",
+    "var/lib/redis/*",
+    "etc/rabbitmq/tls/*",
+    "var/lib/rabbitmq/*",
+    "var/lib/rabbitmq/.[!.]*",  # Erlang's cookie lets in whoever has it
     "etc/pip.conf",
     "etc/apt/auth.conf",
     "etc/apt/auth.conf.d/*",
@@ -57,7 +66,13 @@ OWN = [
     "etc/network/interfaces.d/50-cloud-init*",
     "etc/systemd/network/*cloud-init*",
     "etc/udev/rules.d/70-persistent-net.rules",
+    "etc/rabbitmq/rabbitmq.conf",
     "etc/supervisor/conf.d/site-*.conf",
+    "etc/supervisor/conf.d/celery-*.conf",
+    "etc/supervisor/conf.d/beat-*.conf",
+    "etc/systemd/system/cron-*",
+    "etc/systemd/system/*.wants/cron-*",
+    "srv/sites/*/shared/celerybeat-schedule*",
     "etc/nginx/sites-available/site-*.conf",
     "etc/nginx/sites-enabled/site-*.conf",
     "srv/sites/*/current",
@@ -177,7 +192,8 @@ def _anonymous() -> None:
     """A machine-id that the next boot makes, no names of peers, a firewall that waits to be declared."""
     _write("etc/machine-id", "")
     _write("etc/hosts", HOSTS)
-    _run("systemctl", "disable", "nftables.service")
+    for unit in ("nftables.service", *DOORS):
+        _run("systemctl", "disable", unit)  # one by one: it stops at a unit that is not there
 
 
 def values(secrets: Any) -> Iterator[bytes]:

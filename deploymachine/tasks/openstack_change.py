@@ -45,7 +45,7 @@ def openstack_kill(
     print("\n".join(telling(servers, belongings, here)), flush=True)
     if not agreed(f"Delete {', '.join(server.name for server in servers)}?", yes):
         return
-    for name, why in asks_twice(servers, here.inventory).items():
+    for name, why in asks_twice(servers, here).items():
         if not typed(why, name, yes_i_mean_it):
             raise UsageError(f"{name} was not deleted, nor was anything else", why=f"{name!r} was not what was typed")
     with reported() as shown:
@@ -120,11 +120,11 @@ def openstack_rebuild(
 
     here = deployment()
     server = cloud().servers().named(name)
-    if not agreed(f"Rebuild {name}? {loses(server)}. Its name, addresses and volumes stay.", yes):
+    if not agreed(f"Rebuild {name}? {loses(server, here)}. Its name, addresses and volumes stay.", yes):
         return
     # The last of its type comes back, so it is only data that is asked about twice.
-    if "dbserver" in servertypes.parts(server.type):
-        for twice, why in asks_twice([server], here.inventory).items():
+    if servertypes.keeps(server, here):
+        for twice, why in asks_twice([server], here).items():
             if not typed(why, twice, yes_i_mean_it):
                 raise UsageError(f"{name} was not rebuilt", why=f"{name!r} was not what was typed")
     with reported() as shown:

@@ -16,6 +16,7 @@ from release.tools import telling
 from release.values import Failure
 
 ALREADY_STARTED, NOT_RUNNING, BAD_NAME = 60, 70, 10
+KILLED = -1  # supervisor's exit status of what a signal ended
 TIMEOUT = 120  # seconds: a stop waits for the requests under way
 # BACKOFF too: what ended right after its start will do so again, and every try costs visitors a second.
 DEAD = frozenset({"FATAL", "EXITED", "STOPPED", "UNKNOWN", "BACKOFF"})
@@ -53,8 +54,12 @@ class Program:
     def start(self) -> None:
         self._call("startProcess", self.name, False, tolerate=ALREADY_STARTED)
 
-    def stop(self) -> None:
-        self._call("stopProcess", self.name, True, tolerate=NOT_RUNNING)
+    def stop(self, *, wait: bool = True) -> None:
+        self._call("stopProcess", self.name, wait, tolerate=NOT_RUNNING)
+
+    def was_killed(self) -> bool:
+        """Whether it did not end by itself, as a stopped program should within its time."""
+        return bool(self._call("getProcessInfo", self.name)["exitstatus"] == KILLED)
 
     def restart(self) -> None:
         self.stop()
@@ -78,25 +83,34 @@ class Program:
         return telling("\n".join(line for line in text.splitlines() if ASKED_BY not in line), count)
 
     def _call(self, method: str, *arguments: object, tolerate: Optional[int] = None) -> Any:
-        with self.account.lifted():
-            server = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(self.path))
-            try:
-                with server:
-                    return getattr(server.supervisor, method)(*arguments)
-            except xmlrpc.client.Fault as fault:
-                if fault.faultCode == tolerate:
-                    return None
-                raise self._refused(method, fault) from None
-            except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
-                why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                raise Failure(
-                    "supervisor does not answer", where=self.path, why=why, hint="cook the server first"
-                ) from None
+        try:
+            return _ask(self.path, self.account, method, *arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == tolerate:
+                return None
+            raise self._refused(method, fault) from None
 
     def _refused(self, method: str, fault: xmlrpc.client.Fault) -> Failure:
         if fault.faultCode == BAD_NAME:
             return Failure(f"supervisor knows no program {self.name}", hint="cook the server first, then release")
         return Failure(f"supervisor refuses {method} for {self.name}", why=str(fault.faultString))
+
+
+def programs(path: str, account: Account) -> List[str]:
+    """The names of all programs of the supervisor at that socket. Raises Failure where it does not answer."""
+    return [str(info["name"]) for info in _ask(path, account, "getAllProcessInfo")]
+
+
+def _ask(path: str, account: Account, method: str, *arguments: object) -> Any:
+    """What supervisor answers. Raises Fault where it refuses, Failure where it does not answer."""
+    with account.lifted():
+        server = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path))
+        try:
+            with server:
+                return getattr(server.supervisor, method)(*arguments)
+        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Failure("supervisor does not answer", where=path, why=why, hint="cook the server first") from None
 
 
 class _Transport(xmlrpc.client.Transport):

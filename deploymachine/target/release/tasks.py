@@ -99,7 +99,7 @@ def _stands_in(order: Order, state: State, name: str) -> bool:
 
 
 def _node(order: Order, program: Program) -> str:
-    return next(one.get("node", "") for one in order.site.programs if one["name"] == program.name)
+    return str(next(one.get("node", "") for one in order.site.programs if one["name"] == program.name))
 
 
 def _failed(order: Order, name: str, program: Program, why: str) -> Failure:

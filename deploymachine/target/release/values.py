@@ -66,7 +66,7 @@ class Site:
     host: str = "localhost"
     serves: bool = True
     celery_app: str = ""
-    programs: Sequence[Mapping[str, str]] = ()
+    programs: Sequence[Mapping[str, Any]] = ()
     shared: Mapping[str, str] = field(default_factory=lambda: SHARED)
     python: str = "/usr/bin/python3"
     uv: str = "/opt/deploymachine/uv/bin/uv"

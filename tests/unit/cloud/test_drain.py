@@ -79,7 +79,7 @@ def test_what_is_told_before_the_question(deployment):
 def test_leftovers_of_a_server_that_is_gone(deployment):
     servers = chosen(["appnode9"], deployment.inventory, {"appnode9": Belongings()})
     assert telling(servers, {"appnode9": Belongings()}, deployment)[0] == "appnode9: gone already, its leftovers"
-    assert asks_twice(servers, deployment.inventory) == {}
+    assert asks_twice(servers, deployment) == {}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_leftovers_of_a_server_that_is_gone(deployment):
     ],
 )
 def test_what_is_asked_twice(deployment, names, twice):
-    found = asks_twice([deployment.inventory.named(name) for name in names], deployment.inventory)
+    found = asks_twice([deployment.inventory.named(name) for name in names], deployment)
     assert found.keys() == twice.keys()
     assert all(words in found[name] for name, words in twice.items())
 

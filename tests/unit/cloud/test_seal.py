@@ -16,6 +16,15 @@ OWN = [
     "etc/rsyslog.conf",
     "etc/nginx/sites-enabled/site-blog.conf",
     "etc/supervisor/conf.d/site-blog.conf",
+    "etc/supervisor/conf.d/celery-blog-mail.conf",
+    "etc/supervisor/conf.d/beat-blog.conf",
+    "etc/systemd/system/cron-blog-check.service",
+    "etc/systemd/system/timers.target.wants/cron-blog-check.timer",
+    "etc/redis/redis.conf",
+    "etc/rabbitmq/rabbitmq.conf",
+    "var/lib/redis/appendonly.aof",
+    "var/lib/rabbitmq/.erlang.cookie",
+    "var/lib/rabbitmq/mnesia/rabbit@localhost/schema.DAT",
     "etc/pip.conf",
     "etc/hostname",
     "etc/nftables.conf",
@@ -81,6 +90,8 @@ def test_what_is_a_servers_own_goes_and_what_takes_long_stays(disk):
     assert "appnode1" not in (root / "etc/hosts").read_text()
     assert (root / "var/log/nginx/access.log").read_text() == ""
     assert "userdel --force --remove deploy" in ran
+    closed = {"nftables.service", "redis-server", "rabbitmq-server", "epmd.socket"}
+    assert {f"systemctl disable {unit}" for unit in closed} <= set(ran)
 
 
 def test_secrets_are_overwritten_before_they_go(disk, monkeypatch):

@@ -99,13 +99,36 @@ def test_only_the_sites_user_may_read_its_environment(site):
     assert (file.mode, file.owner) == (0o600, "site-guestbook")
 
 
-@pytest.mark.parametrize(("cpus", "memory", "workers"), [(1, 512, 2), (2, 4096, 5), (2, 1024, 3), (8, 65536, 17)])
-def test_workers_follow_processors_and_memory(declare, cpus, memory, workers):
+def machine(kitchen, cpus, memory):
+    """What a recipe sees of a machine."""
+    return SimpleNamespace(config=kitchen.config, system=SimpleNamespace(cpus=cpus, memory_mb=memory))
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memory", "site", "workers", "share"),
+    [
+        (1, 512, {}, 2, 256),
+        (2, 4096, {}, 5, 819),
+        (2, 1024, {}, 3, 341),
+        (8, 65536, {}, 17, 3855),
+        (8, 65536, {"memory_mb": 600}, 4, 150),
+    ],
+)
+def test_workers_follow_processors_and_memory_and_share_it(declare, cpus, memory, site, workers, share):
     kitchen = declare("django")
-    machine = type(
-        "Env", (), {"config": kitchen.config, "system": type("System", (), {"cpus": cpus, "memory_mb": memory})}
-    )
-    assert kitchen.cookbook("gunicorn").workers(machine) == workers
+    gunicorn, env = kitchen.cookbook("gunicorn"), machine(kitchen, cpus, memory)
+    assert gunicorn.workers(env, site) == workers
+    assert gunicorn.share_mb(env, site, workers) == share
+
+
+def test_the_flavors_memory_counts_where_it_is_known(declare):
+    kitchen = declare("django", **{"gunicorn.memory_mb": 1024})
+    assert kitchen.cookbook("gunicorn").workers(machine(kitchen, 2, 24000), {}) == 3
+
+
+def test_memory_that_is_too_little_for_so_many_is_refused(site):
+    with pytest.raises(Fail, match=r"guestbook: 100 MB of memory .* too little for 2 processes"):
+        site(memory_mb=100)
 
 
 def configuration(root):
@@ -142,3 +165,31 @@ def test_the_first_new_worker_sends_the_old_ones_home_and_no_later_one_does(site
         names["post_worker_init"](SimpleNamespace(age=age))
     assert sent == [(12, signal.SIGTERM), (13, signal.SIGTERM)]
     assert "OLD_WORKERS" not in os.environ
+
+
+def test_a_worker_gets_no_more_memory_than_its_share_and_goes_before_it_has_it(site):
+    _kitchen, root = site(memory_mb=1000, workers=2)
+    program = """
+import resource, runpy, sys
+from types import SimpleNamespace
+names = runpy.run_path(sys.argv[1])
+names["post_fork"](None, None)
+print(resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20)
+worker = SimpleNamespace(alive=True, nr=20, log=SimpleNamespace(warning=lambda *words: print(words[0] % words[1:])))
+held = []
+for megabytes, requests in ((0, 20), (420, 19), (0, 20)):
+    held.append(b"x" * (megabytes << 20))
+    worker.nr = requests
+    names["post_request"](worker, None, {}, None)
+    print(worker.alive)
+try:
+    held.append(b"x" * (200 << 20))
+except MemoryError:
+    print("no more")
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program, root / "shared/gunicorn.conf.py"], capture_output=True, text=True, check=True
+    )
+    limit, first, second, warning, third, last = told.stdout.splitlines()
+    assert (limit, first, second, third, last) == ("500", "True", "True", "False", "no more")
+    assert warning.endswith("MB of 500: replaced after this request")

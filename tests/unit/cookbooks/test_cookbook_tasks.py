@@ -102,6 +102,25 @@ def test_a_worker_ends_warmly_and_waits_for_its_first_release(declare, content):
     }
 
 
+def test_workers_share_the_memory_and_a_beat_needs_none(declare, content):
+    worker = {"command": "celery --app shop worker", "processes": 2}
+    programs = [
+        {"name": "celery-shop-mail", **worker},
+        {"name": "celery-shop-slow", **worker},
+        {"name": "beat-shop", "command": "celery --app shop beat"},
+    ]
+    kitchen = declare("celery", **{"celery.sites": [{**SITE, "memory_mb": 800, "programs": programs}]})
+    commands = [
+        next(
+            line for line in content(kitchen, f"/etc/supervisor/conf.d/{one['name']}.conf").splitlines() if "=" in line
+        )
+        for one in programs
+    ]
+    run = "/srv/sites/shop/shared/run celery --app shop"
+    share = f"command=/usr/bin/prlimit --data={200 << 20}: {run} worker --max-memory-per-child {160 << 10}"
+    assert commands == [share, share, f"command={run} beat"]
+
+
 def test_a_server_may_serve_a_site_and_do_its_tasks(declare):
     kitchen = declare("django", "celery", **{"django.sites": [SITE], "celery.sites": [SITE]})
     environment = kitchen.resources["File"]["/srv/sites/shop/shared/env"]

@@ -3,7 +3,7 @@
 __description__ = "Celery's workers for each site and queue, and its beat on the one node that has it, under supervisor"
 __config__ = {
     "celery.sites": {
-        "description": "Sites as in django.sites, with programs: [{name, command}] that do their tasks",
+        "description": "Sites as in django.sites, with programs: [{name, command, processes}] that do their tasks",
         "default": [],
     },
     "celery.graceful_timeout": {"description": "Seconds a leaving worker has for its tasks", "default": 60},
@@ -12,3 +12,4 @@ __config__ = {
 
 def __loader__(kit):  # noqa: N807 - the recipe language calls it so
     kit.include_recipe("supervisor")
+    kit.cookbook("gunicorn")

@@ -7,10 +7,11 @@ __config__ = {
         "default": 1,
     },
     "gunicorn.worker_mb": {"description": "Memory a worker is reckoned to take, MiB", "default": 150},
+    "gunicorn.memory_mb": {"description": "The machine's memory, MiB; None: what is seen there", "default": None},
     "gunicorn.timeout": {"description": "Seconds after which a worker that hangs is replaced", "default": 60},
     "gunicorn.graceful_timeout": {"description": "Seconds a leaving worker has for its requests", "default": 30},
     "gunicorn.forwarded_allow_ips": {
-        "description": "Whose X-Forwarded-* is believed; the firewall lets in the loadbalancers alone",
-        "default": "*",
+        "description": "Whose X-Forwarded-* is believed: addresses, with commas between them",
+        "default": "127.0.0.1",
     },
 }

@@ -22,7 +22,7 @@ for site in env.config.celery.sites:
             file.subscribe("run", restart)
         supervisor.program(
             name,
-            f"{site['root']}/shared/run {program['command']}",
+            env.cookbooks.celery.command(site, program),
             site["user"],
             exitcodes=75,  # there is no release yet: not a failure, and nothing to try again
             startretries=10,
