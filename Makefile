@@ -17,7 +17,7 @@ demo-down: setup ## take the demo away: no process, mount, link, address or fire
 	@$(SUDO) scripts/demo down
 
 test: setup lint ## lint, types, unit tests, and the main job on real machines
-	$(SUDO) $(BIN)/pytest
+	$(SUDO) $(BIN)/pytest --numprocesses=3 --dist=loadgroup
 
 test-openstack: setup ## the cloud part and the main job against a real Keystone, Nova, Glance, Neutron and Placement
 	$(SUDO) env DEPLOYMACHINE_OPENSTACK=1 nice $(BIN)/pytest tests/openstack
@@ -28,7 +28,7 @@ lint: setup
 	$(BIN)/mypy
 
 unit: setup ## the tests that take seconds and no root
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit --numprocesses=auto
 
 clean: ## remove what was built, not what was deployed
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

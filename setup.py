@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+TWO_TO_THREE = "fissix>=24"
 
 setup(
     name="deploymachine",
@@ -30,9 +31,17 @@ setup(
         "rich>=13",
     ],
     extras_require={
-        "import": ["fissix>=24"],
+        "import": [TWO_TO_THREE],
         "devcloud": ["flask>=3,<4", "waitress>=3"],
-        "test": ["pytest>=8", "ruff>=0.6", "mypy>=1.11", "types-PyYAML", "types-paramiko", "fissix>=24"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "types-PyYAML",
+            "types-paramiko",
+            TWO_TO_THREE,
+        ],
     },
     entry_points={
         "console_scripts": [

@@ -7,6 +7,7 @@ bundle of that hash is not there yet; then its length in a line and itself are s
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -57,6 +58,7 @@ def prune(home: str, keep: str) -> None:
 
 
 def main() -> None:
+    gc.set_threshold(100_000)  # importing makes tens of thousands of objects that stay: looking for garbage is wasted
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     header = json.loads(stdin.readline())
     request = json.loads(read(stdin, header["request"]))
