@@ -171,18 +171,10 @@ def _add_missing(connection: Connection, group: SecurityGroup, wanted: Iterable[
 
 def _remove_stale(connection: Connection, group: SecurityGroup, wanted: Iterable[Rule]) -> None:
     holds = {_identity(rule) for rule in wanted}
-    earlier = {_identity(rule) for rule in _earlier_rules(str(group.id))}
     for rule in group.security_group_rules or []:
-        ours = str(rule.get("description") or "").startswith(MARK) or _identity(rule) in earlier
+        ours = str(rule.get("description") or "").startswith(MARK)
         if ours and rule.get("direction") == "ingress" and _identity(rule) not in holds:
             connection.network.delete_security_group_rule(rule["id"])
-
-
-def _earlier_rules(group_id: str) -> list[Rule]:
-    """Those of the single group that deployments had once, which bear no mark: web for all, all among its servers."""
-    rules = [_rule(ethertype, "", "tcp", port) for ethertype in ANYWHERE for port in (80, 443)]
-    among = [{"direction": "ingress", "ethertype": one, "remote_group_id": group_id} for one in ANYWHERE]
-    return [*rules, *among]
 
 
 def mend(connection: Connection, settings: Settings, raw: RawServer, carried: GroupIds) -> None:

@@ -131,30 +131,13 @@ def test_rules_of_ours_that_no_longer_hold_go_and_hand_made_ones_stay(tmp_path, 
     assert by_hand["id"] in openstack.rules
 
 
-def test_the_single_group_of_earlier_deployments_is_turned_into_the_new_ones(cloud, openstack, settings):
-    old = openstack.add_group("deploymachine-guestbook", "deployment guestbook, kept by deploymachine")
-    for ethertype in ("IPv4", "IPv6"):
-        rule = {"direction": "ingress", "ethertype": ethertype}
-        for port in (22, settings.SSH_PORT, 80, 443):
-            openstack.add_rule(old["id"], **rule, protocol="tcp", port_range_min=port, port_range_max=port)
-        openstack.add_rule(old["id"], **rule, remote_group_id=old["id"])
-    marks = {"deploymachine_deployment": "guestbook"}
-    for kind in SERVERS:
-        openstack.add_server(f"{kind}1", {**marks, "deploymachine_type": kind}, groups=[old["id"]])
-    cloud.boot(["dbserver1"])
-    assert ids(openstack)["deploymachine-guestbook"] == old["id"]
-    assert lets_in(openstack, "deploymachine-guestbook") == {(22, None), (settings.SSH_PORT, None), ("icmp", None)}
-    assert lets_in(openstack, "deploymachine-guestbook-appnode") == {(8000, "deploymachine-guestbook-loadbalancer")}
-    for name in ALL:  # those that were not named, too: nothing is closed to a server that is not let in elsewhere
-        assert carried(openstack, name) == ["deploymachine-guestbook", f"deploymachine-guestbook-{name.rstrip('1')}"]
-
-
 def test_nothing_is_closed_before_every_server_is_in_its_new_group(cloud, openstack):
     cloud.boot(ALL)
     old = ids(openstack)["deploymachine-guestbook"]
     for server in openstack.servers.values():
         server["_ports"][0]["security_groups"] = [old]
-    openstack.add_rule(old, direction="ingress", ethertype="IPv4", remote_group_id=old)
+    rule = {"direction": "ingress", "ethertype": "IPv4", "remote_group_id": old}
+    openstack.add_rule(old, **rule, description="deploymachine: no longer wanted")
     openstack.requests.clear()
     cloud.keep_groups()
     changes = [(method, path.split("/")[3]) for method, path, _ in openstack.requests if method != "GET"]
