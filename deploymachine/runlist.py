@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,16 +43,29 @@ class KokkiConfig(BaseModel):
 
 @dataclass(frozen=True)
 class RunList:
-    """What one server cooks. attributes: dotted name -> value; cookbook_paths: the team's own, on the controller."""
+    """What one server cooks. attributes: dotted name -> value; cookbook_paths: the team's own, on the controller.
+
+    whole: all the recipes of its type; a cook of fewer leaves what is known of the last whole one as it is.
+    """
 
     host: str
     roles: tuple[str, ...]
     recipes: tuple[str, ...]
     attributes: Mapping[str, Any] = field(repr=False)
     cookbook_paths: tuple[Path, ...] = ()
+    whole: tuple[str, ...] = ()
 
     def request(self, *, dry_run: bool = False) -> dict[str, Any]:
         """The JSON that asks the engine on the server to cook this."""
+        mark = {"fingerprint": self.fingerprint} if self.recipes == self.whole else {}
+        return {**self._asked(), **mark, "dry_run": dry_run}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that is asked for; by it one sees later whether the last cook asked for anything else."""
+        return hashlib.sha256(json.dumps(self._asked(), sort_keys=True).encode()).hexdigest()
+
+    def _asked(self) -> dict[str, Any]:
         own = [f"user_cookbooks/{number}" for number in range(len(self.cookbook_paths))]
         return {
             "command": "cook",
@@ -60,7 +74,6 @@ class RunList:
             "recipes": list(self.recipes),
             "attributes": on_the_wire(dict(self.attributes)),
             "cookbook_paths": [*own, "cookbooks"],
-            "dry_run": dry_run,
         }
 
 
@@ -90,10 +103,12 @@ def _run_list(server: Server, deployment: Deployment, config: KokkiConfig) -> Ru
     roles = [config.roles[name] for name in lineage]
     defaults = _merged(role.default_attributes for role in roles)
     overrides = _merged(role.override_attributes for role in roles)
+    recipes = tuple(dict.fromkeys(recipe for role in roles for recipe in role.recipes))
     return RunList(
         host=server.name,
         roles=tuple(lineage),
-        recipes=tuple(dict.fromkeys(recipe for role in roles for recipe in role.recipes)),
+        recipes=recipes,
+        whole=recipes,
         attributes={**defaults, **servertypes.attributes(server, deployment), **overrides},
         cookbook_paths=_cookbook_paths(config, deployment.settings),
     )

@@ -8,7 +8,7 @@ import xmlrpc.client
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from release.account import Account
 from release.health import ASKED_BY
@@ -98,7 +98,12 @@ class Program:
 
 def programs(path: str, account: Account) -> List[str]:
     """The names of all programs of the supervisor at that socket. Raises Failure where it does not answer."""
-    return [str(info["name"]) for info in _ask(path, account, "getAllProcessInfo")]
+    return [str(info["name"]) for info in told(path, account)]
+
+
+def told(path: str, account: Account) -> List[Dict[str, Any]]:
+    """What it knows of each of its programs, in its own words. Raises Failure where it does not answer."""
+    return list(_ask(path, account, "getAllProcessInfo"))
 
 
 def _ask(path: str, account: Account, method: str, *arguments: object) -> Any:
