@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from deploymachine.errors import SettingsError
+from deploymachine.settings_database import BackupS3, Connections, Database
 from deploymachine.settings_file import execute, settings_path, state_directory
 from deploymachine.settings_servers import (
     BootedServer,
@@ -55,12 +56,6 @@ class Site(Frozen):
         return value
 
 
-class Database(Frozen):
-    """One PostgreSQL database on the dbserver; its password is made on first use."""
-
-    owner: Identifier
-
-
 class Settings(Frozen):
     """Everything settings.py may say. `directory` is where settings.py lies: relative paths start there."""
 
@@ -84,6 +79,8 @@ class Settings(Frozen):
     BASE_PACKAGES: tuple[str, ...] = ()
     SITES: dict[Name, Site] = Field(default={})
     DATABASES: dict[Identifier, Database] = Field(default={})
+    DATABASE_CONNECTIONS: Connections = 100
+    BACKUP_S3: BackupS3 | None = None
     CRON: tuple[Cron, ...] = ()
     EXTRA_CA_CERTIFICATES: tuple[str, ...] = ()
     PIP_INDEX_URL: str | Literal["controller"] | None = None
@@ -218,6 +215,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     inner: dict[str, type[Frozen]] = {
         "SITES": Site,
         "DATABASES": Database,
+        "BACKUP_S3": BackupS3,
         "SERVERS": FixedServer,
         "OPENSTACK_SERVERS": BootedServer,
         "CRON": Cron,

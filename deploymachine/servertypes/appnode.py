@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
-from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
-from deploymachine.secrets import Secret
-from deploymachine.servertypes import Deployment, Opening, broker, cachenode, open_to
+from deploymachine.servertypes import Deployment, Opening, _database, broker, cachenode, open_to
 from deploymachine.servertypes._site import cron, place
 from deploymachine.settings import Settings, Site
 
@@ -19,6 +16,7 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     return {
         "django.sites": [site_attributes(name, server, deployment) for name in deployment.settings.SITES],
         "django.cron": cron(server, deployment),
+        **_database.pooler(server, deployment),
         "gunicorn.memory_mb": server.memory_mb or None,
         "gunicorn.forwarded_allow_ips": ",".join(_believed(server, deployment)),
     }
@@ -70,22 +68,9 @@ def _environment(name: str, site: Site, server: Server, deployment: Deployment) 
         "CSRF_TRUSTED_ORIGINS": ",".join(f"https://{host}" for host in hosts),
     }
     if site.database is not None:
-        variables["DATABASE_URL"] = _database_url(site.database, name, deployment)
+        variables["DATABASE_URL"] = _database.url(site.database, name, deployment)
     if (caches := cachenode.urls(name, deployment)) is not None:
         variables["CACHE_URL"] = caches
     if (tasks := broker.url(name, deployment)) is not None:
         variables["BROKER_URL"] = tasks
     return {**variables, **site.environment}
-
-
-def _database_url(database: str, site: str, deployment: Deployment) -> Secret:
-    servers = deployment.inventory.serving("dbserver")
-    if not servers:
-        raise UsageError(
-            f"The site {site} wants the database {database}, but no server holds databases",
-            why="there is no server of type dbserver (or dbappbalancer)",
-            hint="name one in OPENSTACK_SERVERS, then boot and provision it, `fab dbserver launch`",
-        )
-    owner = deployment.settings.DATABASES[database].owner
-    password = quote(deployment.secrets.password(f"database-{owner}"), safe="")
-    return Secret(f"postgresql://{owner}:{password}@{servers[0].private_ip}:5432/{database}?sslmode=require")

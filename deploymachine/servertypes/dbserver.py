@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploymachine import authority
 from deploymachine.inventory import Server
-from deploymachine.servertypes import Deployment, Opening, open_to
+from deploymachine.servertypes import Deployment, Opening, _database, open_to, parts
 from deploymachine.settings import Settings
+
+LETS_IN = ("dbserver",)
+ALONE, SHARED = 1.0, 0.5  # of the machine's memory: where it is all there is, and beside sites
 
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     databases = deployment.settings.DATABASES
     owners = sorted({database.owner for database in databases.values()})
     return {
-        "postgresql.roles": {owner: deployment.secrets.password(f"database-{owner}") for owner in owners},
-        "postgresql.databases": [{"name": name, "owner": database.owner} for name, database in databases.items()],
-        "postgresql.clients": _clients(deployment),
+        "postgresql.roles": {owner: _database.password(owner, deployment) for owner in owners},
+        "postgresql.databases": [
+            {"name": name, "owner": database.owner, "postgis": database.postgis} for name, database in databases.items()
+        ],
+        **_database.standing(server, deployment),
+        "postgresql.clients": _clients(server, deployment),
+        "postgresql.identity": authority.server_certificate(server, deployment),
+        "postgresql.backup.s3": _database.object_storage(deployment),
         "postgresql.listen_addresses": [server.private_ip],
+        "postgresql.port": _database.PORT,
+        "postgresql.max_connections": deployment.settings.DATABASE_CONNECTIONS,
         "postgresql.memory_mb": server.memory_mb or None,
+        "postgresql.memory_share": ALONE if parts(server.type) == ("dbserver",) else SHARED,
     }
 
 
@@ -26,14 +38,18 @@ def keeps(_server: Server, _deployment: Deployment) -> str:
 
 
 def openings(settings: Settings) -> list[Opening]:
-    return [open_to(kind, 5432, f"PostgreSQL for the {kind}s") for kind in ("appnode", "tasknode")]
+    """Those who run sites; and, where there are to be several, dbservers, which copy from each other."""
+    named = [*settings.OPENSTACK_SERVERS.items(), *settings.SERVERS.items()]
+    keepers = sum(len(servers) for kind, servers in named if "dbserver" in parts(kind))
+    kinds = (*_database.SITES, *(("dbserver",) if keepers > 1 else ()))
+    return [open_to(kind, _database.PORT, f"PostgreSQL for the {kind}s") for kind in kinds]
 
 
-def _clients(deployment: Deployment) -> list[dict[str, str]]:
+def _clients(server: Server, deployment: Deployment) -> list[dict[str, str]]:
     """Who may connect to what: each database's owner, from each server that runs sites."""
-    nodes = [node for kind in ("appnode", "tasknode") for node in deployment.inventory.serving(kind)]
+    addresses = ["local" if node == server else node.private_ip for node in _database.nodes(deployment)]
     return [
         {"database": name, "user": database.owner, "address": address}
         for name, database in deployment.settings.DATABASES.items()
-        for address in dict.fromkeys(node.private_ip for node in nodes if node.private_ip)
+        for address in addresses
     ]

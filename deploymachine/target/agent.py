@@ -60,6 +60,10 @@ def _dispatch(request: Event, emit: Emit) -> int:
             import retire
 
             return retire.main(request, emit)
+        if command == "database":
+            import database
+
+            return database.main(request, emit)
         if command == "logs":
             import logs
 

@@ -53,6 +53,8 @@ DATABASES = {
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     # A database that is away is an error at once, not a worker that hangs.
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+    # pgbouncer may give the next transaction another connection, which knows nothing of this one's cursors.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 # Without a cache everything is asked of the database. Of several the first is written to, the others are its copies.
 CACHE_URLS = listed("CACHE_URL")

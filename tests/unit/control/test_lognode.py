@@ -28,7 +28,7 @@ def test_without_a_lognode_nothing_is_sent_and_nothing_is_made(deployment: Deplo
     for server in deployment.inventory:
         found = attributes(server, deployment)
         assert (found["logs.lognodes"], found["logs.identity"]) == ([], None)
-    assert not (deployment.settings.state / "authority").exists()
+    assert not (deployment.settings.state / "authority/servers/loadbalancer1.pem").exists()
 
 
 def test_every_type_sends_to_the_lognode_and_is_let_in_there(logged: Deployment) -> None:

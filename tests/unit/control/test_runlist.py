@@ -50,7 +50,7 @@ def test_the_appnode_lets_in_the_balancer_only(deployment: Deployment) -> None:
     assert site["bind"] == "10.0.0.21:8000"
     assert site["environment"]["ALLOWED_HOSTS"] == "198.51.100.7,10.0.0.11"
     assert site["environment"]["DATABASE_URL"].startswith("postgresql://blog:")
-    assert "@10.0.0.31:5432/blog" in site["environment"]["DATABASE_URL"]
+    assert "@127.0.0.1:6432/blog" in site["environment"]["DATABASE_URL"]
 
 
 def test_the_dbserver_lets_in_the_appnodes_only(deployment: Deployment) -> None:
@@ -71,7 +71,7 @@ def test_a_combined_type_is_the_union_of_its_parts(deployment: Deployment) -> No
     found = attributes(one, Deployment(deployment.settings, Inventory([one]), deployment.secrets))
     assert {"nginx.sites", "django.sites", "postgresql.roles"} <= set(found)
     assert found["nginx.sites"][0]["upstreams"] == ["10.0.0.5:8000"]
-    assert "@10.0.0.5:5432/" in found["django.sites"][0]["environment"]["DATABASE_URL"]
+    assert "@127.0.0.1:6432/" in found["django.sites"][0]["environment"]["DATABASE_URL"]
 
 
 def test_a_site_without_its_database_server_is_refused(deployment: Deployment) -> None:

@@ -117,7 +117,12 @@ def test_a_site_is_released_where_something_of_it_is_done(tasks: Deployment) -> 
 
 
 def test_the_run_list_of_a_node(tasks: Deployment) -> None:
-    assert run_lists(NODES[:1], tasks)["tasknode1"].recipes[-3:] == ("supervisor", "rabbitmq", "celery")
+    assert run_lists(NODES[:1], tasks)["tasknode1"].recipes[-4:] == (
+        "supervisor",
+        "pgbouncer",
+        "rabbitmq",
+        "celery",
+    )
 
 
 SCHEDULES = {

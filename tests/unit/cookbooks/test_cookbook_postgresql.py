@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import os
+from pathlib import Path
 
+import pytest
+from kokki import Fail
+
+CONF = "/etc/postgresql/17/main/conf.d"
+IDENTITY = {"authority": "A", "certificate": "C", "key": "K"}
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 # RFC 7677's own example: user "user", password "pencil".
 STORED, SERVER = "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=", "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 VERIFIER = f"SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==${STORED}:{SERVER}"
@@ -27,6 +34,7 @@ def test_only_the_named_clients_may_connect_and_only_over_tls(postgresql, conten
     clients = [
         {"database": "guestbook", "user": "guest", "address": "10.0.0.5"},
         {"database": "other", "user": "o", "address": "fd00::5"},
+        {"database": "other", "user": "o", "address": "local"},
     ]
     rules = content(postgresql(clients=clients), "/etc/postgresql/17/main/pg_hba.conf").splitlines()
     rules = [rule.split() for rule in rules if not rule.startswith("#")]
@@ -34,6 +42,7 @@ def test_only_the_named_clients_may_connect_and_only_over_tls(postgresql, conten
         ["local", "all", "postgres", "peer"],
         ["hostssl", '"guestbook"', '"guest"', "10.0.0.5/32", "scram-sha-256"],
         ["hostssl", '"other"', '"o"', "fd00::5/128", "scram-sha-256"],
+        ["local", '"other"', '"o"', "scram-sha-256"],
     ]
 
 
@@ -53,6 +62,51 @@ def test_it_is_tuned_to_the_machines_memory(postgresql, content, memory, buffers
     assert (start["shared_buffers"], running["effective_cache_size"]) == (buffers, cache)
     assert start["listen_addresses"] == "localhost,10.0.0.6"
     assert running["password_encryption"] == "scram-sha-256"
+
+
+def test_beside_sites_it_takes_its_share(postgresql, content):
+    start = settings(content(postgresql(memory_share=0.5), f"{CONF}/deploymachine-start.conf"))
+    assert start["shared_buffers"] == "128MB"
+
+
+@pytest.mark.parametrize(
+    ("kind", "flag", "cost"), [("nvme0n1", "0", "1.1"), ("sda", "1", "4"), ("vda", "1", "1.1"), ("sda", None, "1.1")]
+)
+def test_the_kernel_says_what_kind_of_disk_it_is(library, tmp_path, kind, flag, cost):
+    number = tmp_path.stat().st_dev
+    partition = tmp_path / "devices" / kind / f"{kind}1"
+    (partition.parent / "queue").mkdir(parents=True)
+    partition.mkdir()
+    if flag is not None:
+        (partition.parent / "queue" / "rotational").write_text(f"{flag}\n")
+    (tmp_path / f"{os.major(number)}:{os.minor(number)}").symlink_to(partition)
+    found = library.disk(None, str(tmp_path / "not" / "there" / "yet"), str(tmp_path))
+    assert library.PLANNER[found]["random_page_cost"] == cost
+
+
+def test_a_disk_that_was_chosen_is_believed(postgresql, content):
+    assert settings(content(postgresql(disk="hdd"), f"{CONF}/deploymachine.conf"))["random_page_cost"] == "4"
+    with pytest.raises(Fail, match="it has to be ssd or hdd"):
+        postgresql(disk="floppy")
+
+
+@pytest.mark.skipif(not PROGRAMS, reason="PostgreSQL is not installed")
+@pytest.mark.parametrize("memory", [256, 1024, 65536])
+def test_postgresql_itself_accepts_all_of_it(postgresql, content, run, tmp_path, memory):
+    kitchen = postgresql(memory_mb=memory, identity=IDENTITY, settings={"jit": "off", "search_path": "a, 'b'"})
+    names = ("deploymachine-start.conf", "deploymachine.conf")
+    text = "\n".join(content(kitchen, f"{CONF}/{name}") for name in names)
+    (tmp_path / "postgresql.conf").write_text(f"data_directory = '{tmp_path}'\n{text}")
+    told = run(PROGRAMS[-1], "-C", "statement_timeout", "-D", tmp_path)
+    assert told.splitlines()[0] == "300000"
+
+
+def test_it_proves_its_name_with_a_key_that_is_its_own(postgresql, content):
+    kitchen = postgresql(identity=IDENTITY)
+    key = kitchen.resources["File"]["/etc/postgresql/tls/server.key"]
+    assert (key.group, key.mode, key.backup) == ("postgres", 0o640, False)
+    running = settings(content(kitchen, f"{CONF}/deploymachine.conf"))
+    assert (running["ssl"], running["ssl_key_file"]) == ("on", key.path)
 
 
 def test_only_what_is_read_at_the_start_restarts_it(postgresql):

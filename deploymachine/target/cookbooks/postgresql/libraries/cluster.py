@@ -1,4 +1,4 @@
-"""Debian's cluster: which version it has, how much memory it may count on, how pg_hba.conf names a client."""
+"""Debian's cluster: which version it has, where it writes, how pg_hba.conf names a client."""
 
 import functools
 import ipaddress
@@ -24,8 +24,14 @@ def version():
     return found[1]
 
 
-def memory_mb(env):
-    return env.config.postgresql.memory_mb or env.system.memory_mb
+def data(version):
+    return f"/var/lib/postgresql/{version}/main"
+
+
+def writes(env):
+    """The directories besides its own that PostgreSQL writes to: those of its backups, where it has any."""
+    backup = env.config.postgresql.get("backup")
+    return [backup["path"], "/var/log/pgbackrest", "/var/spool/pgbackrest"] if backup else []
 
 
 def host(address):

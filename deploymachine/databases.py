@@ -1,0 +1,123 @@
+"""A server that keeps databases in; what it says of them, its backups, and who leads, out and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from deploymachine.converge import Event, Result, run
+from deploymachine.cook import ask, checked, cook, on_all, sudo_password
+from deploymachine.errors import ConnectError, UsageError
+from deploymachine.inventory import Server
+from deploymachine.report import Report
+from deploymachine.servertypes import Deployment, _database
+from deploymachine.ssh import connect, login
+
+FORMS = ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M")
+
+
+def primary_among(servers: Sequence[Server], deployment: Deployment) -> Server:
+    """The selected server that the databases are written on. Raises UsageError where it is not among them."""
+    found = _database.primary(deployment)
+    if found is None:
+        raise UsageError(
+            "No server holds databases", hint="name a dbserver in OPENSTACK_SERVERS, then `fab dbserver launch`"
+        )
+    if found not in servers:
+        raise UsageError(
+            f"The databases are on {found.name}, which was not selected",
+            hint=f"`fab server:{found.name} postgresql...`, or `fab {found.type} postgresql...`",
+        )
+    return found
+
+
+def do(server: Server, action: str, deployment: Deployment, report: Report, **more: Any) -> Event:
+    """Have a server do something with its databases, its steps shown; what it answers. Raises ConvergeError."""
+
+    def one(server: Server) -> Result:
+        report.phase(server, action)
+        request = {"command": "database", "action": action, "host": server.name, **more}
+        with connect(server, login(server, deployment.settings), deployment.settings) as connection:
+            return checked(run(connection, request, report.event, sudo_password=sudo_password(server, deployment)))
+
+    return on_all([server], report, one)[0].result
+
+
+def look(server: Server, action: str, deployment: Deployment) -> Event:
+    """What a server answers to a question that changes nothing. Raises ConnectError, ConvergeError."""
+    request = {"command": "database", "action": action, "host": server.name}
+    with connect(server, login(server, deployment.settings), deployment.settings) as connection:
+        return ask(connection, request, sudo_password(server, deployment))
+
+
+def moment(text: str, now: datetime) -> str:
+    """ "2026-01-31 12:00" (UTC) as PostgreSQL takes it. Raises UsageError."""
+    written = text.strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00")
+    for form in FORMS:
+        try:
+            when = datetime.strptime(written, form).replace(tzinfo=timezone.utc)
+        except ValueError:
+            continue
+        if when > now:
+            raise UsageError(f"--to-time {text}: that is still to come", why=f"it is {now:%Y-%m-%d %H:%M:%S} now (UTC)")
+        return f"{when:%Y-%m-%d %H:%M:%S.%f}+00"
+    raise UsageError(
+        f"--to-time {text}: that is no time", hint="a date and a time of day, UTC: --to-time '2026-01-31 12:00'"
+    )
+
+
+@dataclass(frozen=True)
+class Old:
+    """Who leads before another is promoted. silent: it does not answer, and may run or not."""
+
+    server: Server
+    silent: bool
+
+
+def old_primary(new: Server, deployment: Deployment) -> Old | None:
+    """Who else leads, or may do so; None where nobody does. Raises UsageError where `new` can't take over."""
+    if new not in deployment.inventory.serving("dbserver"):
+        raise UsageError(f"{new.name} keeps no databases: it is a {new.type}")
+    told = look(new, "state", deployment)
+    if told["role"] not in ("replica", "primary"):
+        raise UsageError(f"{new.name} can't lead: its PostgreSQL is {told['role']}")
+    for peer in deployment.inventory.serving("dbserver"):
+        if peer == new:
+            continue
+        try:
+            role = look(peer, "state", deployment)["role"]
+        except ConnectError:
+            if peer == _database.primary(deployment):
+                return Old(peer, silent=True)
+            continue
+        if role == "primary" or (role in ("stopped", "retired") and peer == _database.primary(deployment)):
+            return Old(peer, silent=False)
+    return None
+
+
+def promote(new: Server, old: Server | None, deployment: Deployment, report: Report) -> None:
+    """Have `new` take over, from `old` where that one can be given up; then tell everybody who runs sites.
+
+    The old one is stopped first, for good; the new one waits for all that it wrote. A rerun goes on where it stopped.
+    """
+    end = do(old, "retire", deployment, report)["lsn"] if old is not None else 0
+    do(new, "promote", deployment, report, from_lsn=end)
+    _database.record_primary(new, deployment)
+    sites = [node for node in _database.nodes(deployment) if node != new]
+    cook([new, *sites], deployment, report)
+
+
+def follow(server: Server, deployment: Deployment, report: Report) -> None:
+    """Make `server` a fresh copy of the primary. Raises UsageError where it leads itself, or nobody does."""
+    leads = _database.primary(deployment)
+    if leads is None or leads == server:
+        raise UsageError(
+            f"{server.name} is the primary: it has nobody to follow",
+            hint="`fab dbserver postgresql.promote --server NAME` has another lead",
+        )
+    if look(leads, "state", deployment)["role"] != "primary":
+        raise UsageError(f"{leads.name} does not lead", hint="`fab dbserver postgresql.primary` finds out who does")
+    do(server, "follow", deployment, report)
+    cook([leads, server], deployment, report)

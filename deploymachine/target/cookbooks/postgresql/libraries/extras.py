@@ -1,0 +1,57 @@
+"""What else a cluster holds, as resources: a slot for each replica, an extension of a database."""
+
+from kokki import ForcedListArgument, Provider, Resource, ResourceArgument
+
+SLOTS = (
+    "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' AND slot_name LIKE 'dm\\_%' ORDER BY 1;"
+)
+
+
+class PostgresqlSlots(Resource):
+    """slots: one for each replica. Those of replicas that are gone would keep the log for ever: they go."""
+
+    slots = ResourceArgument(required=True)
+    action = ForcedListArgument(default="create")
+    actions = (*Resource.actions, "create")
+    provider = "*postgresql.PostgresqlSlotsProvider"
+
+
+class PostgresqlSlotsProvider(Provider):
+    tells_the_future = True
+
+    def action_create(self):
+        there = psql(SLOTS, "the replicas' slots").split()
+        self.converge({"slots": there}, {"slots": sorted(self.resource.slots)}, lambda _changes: self.write(there))
+
+    def write(self, there):
+        for name in sorted({*self.resource.slots} - {*there}):
+            psql(f"SELECT pg_create_physical_replication_slot({literal(name)});", f"slot {name}")
+        for name in sorted({*there} - {*self.resource.slots}):
+            psql(f"SELECT pg_drop_replication_slot({literal(name)});", f"slot {name}")
+
+    def describe(self, _key, old, new):
+        return f"{', '.join(old) or 'none'} -> {', '.join(new) or 'none'}"
+
+
+class PostgresqlExtension(Resource):
+    """An extension of one database; name: DATABASE/EXTENSION."""
+
+    action = ForcedListArgument(default="create")
+    actions = (*Resource.actions, "create")
+    provider = "*postgresql.PostgresqlExtensionProvider"
+
+
+class PostgresqlExtensionProvider(Provider):
+    tells_the_future = True
+
+    def action_create(self):
+        database, _, extension = self.resource.name.partition("/")
+        ask = f"SELECT count(*) FROM pg_extension WHERE extname = {literal(extension)};"  # noqa: S608 - a literal of ours
+        # In a dry run an earlier resource may be what makes the database.
+        known = database in contents(self)["databases"] or not self.env.dry_run
+        there = known and psql(ask, self.resource.name, database).strip() == "1"
+        create = f"CREATE EXTENSION {identifier(extension)};"
+        self.converge({"there": there}, {"there": True}, lambda _changes: psql(create, self.resource.name, database))
+
+    def describe(self, *_change):
+        return "create"
