@@ -82,6 +82,7 @@ class Settings(Frozen):
     DATABASE_CONNECTIONS: Connections = 100
     BACKUP_S3: BackupS3 | None = None
     CRON: tuple[Cron, ...] = ()
+    PRIVATE_TLS: bool = True
     EXTRA_CA_CERTIFICATES: tuple[str, ...] = ()
     PIP_INDEX_URL: str | Literal["controller"] | None = None
     APT_PROXY: str | Literal["controller"] | None = None

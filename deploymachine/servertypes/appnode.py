@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deploymachine.inventory import Server
-from deploymachine.servertypes import Deployment, Opening, _database, broker, cachenode, open_to
+from deploymachine.servertypes import Deployment, Opening, _database, _private, broker, cachenode, open_to
 from deploymachine.servertypes._site import cron, place
 from deploymachine.settings import Settings, Site
 
@@ -16,6 +16,7 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     return {
         "django.sites": [site_attributes(name, server, deployment) for name in deployment.settings.SITES],
         "django.cron": cron(server, deployment),
+        **_private.trust(deployment),
         **_database.pooler(server, deployment),
         "gunicorn.memory_mb": server.memory_mb or None,
         "gunicorn.forwarded_allow_ips": ",".join(_believed(server, deployment)),

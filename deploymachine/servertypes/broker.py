@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from deploymachine.inventory import Server
 from deploymachine.secrets import Secret
-from deploymachine.servertypes import Deployment, Opening, open_to, parts
+from deploymachine.servertypes import Deployment, Opening, _private, open_to, parts
 from deploymachine.settings import Settings
 
 PORT = 5672
@@ -19,6 +19,7 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     return {
         "rabbitmq.run": server == node(deployment),
         "rabbitmq.listen_addresses": [server.private_ip],
+        "rabbitmq.identity": _private.identity(server, deployment),
         "rabbitmq.users": {name: _password(name, deployment) for name in names},
         "rabbitmq.memory_mb": server.memory_mb or None,
         "rabbitmq.memory_share": ALONE if parts(server.type) == ("broker",) else SHARED,
@@ -50,7 +51,8 @@ def url(site: str, deployment: Deployment) -> Secret | None:
     if broker is None or deployment.settings.SITES[site].celery is None:
         return None
     password = quote(_password(site, deployment), safe="")
-    return Secret(f"amqp://{site}:{password}@{broker.private_ip}:{PORT}/{site}")
+    scheme = _private.scheme("amqp", deployment.settings)
+    return Secret(f"{scheme}://{site}:{password}@{broker.private_ip}:{PORT}/{site}")
 
 
 def _password(site: str, deployment: Deployment) -> Secret:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from deploymachine.inventory import Server
 from deploymachine.secrets import Secret
-from deploymachine.servertypes import Deployment, Opening, open_to, parts
+from deploymachine.servertypes import Deployment, Opening, _private, open_to, parts
 from deploymachine.settings import Settings
 
 LETS_IN = ("cachenode",)
@@ -20,6 +20,7 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     first = deployment.staying("cachenode")[:1]
     return {
         "redis.listen_addresses": [server.private_ip],
+        "redis.identity": _private.identity(server, deployment),
         "redis.users": {_user(deployment): secrets.password("cache")},
         "redis.memory_mb": server.memory_mb or None,
         "redis.memory_share": ALONE if parts(server.type) == ("cachenode",) else SHARED,
@@ -41,7 +42,8 @@ def urls(site: str, deployment: Deployment) -> Secret | None:
     nodes = deployment.staying("cachenode")
     number = list(deployment.settings.SITES).index(site)
     login = f"{_user(deployment)}:{quote(deployment.secrets.password('cache'), safe='')}" if nodes else ""
-    found = [f"redis://{login}@{node.private_ip}:{PORT}/{number}" for node in nodes]
+    scheme = _private.scheme("redis", deployment.settings)
+    found = [f"{scheme}://{login}@{node.private_ip}:{PORT}/{number}" for node in nodes]
     return Secret(",".join(found)) if found else None
 
 

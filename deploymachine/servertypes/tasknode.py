@@ -6,7 +6,7 @@ from typing import Any
 
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
-from deploymachine.servertypes import Deployment, Opening, _database, appnode, broker, parts
+from deploymachine.servertypes import Deployment, Opening, _database, _private, appnode, broker, parts
 from deploymachine.servertypes._site import cron, is_first, place
 from deploymachine.settings import Settings
 
@@ -24,6 +24,7 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     return {
         "celery.sites": [release_attributes(name, server, deployment) for name in sites],
         "django.cron": cron(server, deployment),
+        **_private.trust(deployment),
         **_database.pooler(server, deployment),
         "gunicorn.memory_mb": server.memory_mb or None,
         **broker.attributes(server, deployment),

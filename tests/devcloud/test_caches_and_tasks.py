@@ -107,13 +107,13 @@ def test_nobody_comes_in_without_the_password(made: Fleet) -> None:
 import amqp, os, redis
 for login in ({{}}, {{"password": "guess"}}, {{"username": "guest", "password": "guest"}}):
     try:
-        redis.Redis({redis!r}, **login).ping()
+        redis.Redis({redis!r}, ssl=True, **login).ping()
     except redis.exceptions.AuthenticationError:
         print("refused")
 mine = os.environ["BROKER_URL"].split("//")[1].split("@")[0].split(":")
 for user, password, vhost in (("guest", "guest", "/"), ("guestbook", "guess", "guestbook"), (*mine, "/")):
     try:
-        amqp.Connection({rabbitmq!r} + ":5672", user, password, virtual_host=vhost).connect()
+        amqp.Connection({rabbitmq!r} + ":5672", user, password, virtual_host=vhost, ssl=True).connect()
     except amqp.exceptions.AMQPError as error:
         print("refused")
 """
@@ -131,8 +131,8 @@ def test_the_first_cache_is_written_to_and_the_other_copies_it_and_may_do_nothin
     ask = """
 import redis
 words = [line.split() for line in open("/etc/redis/redis.conf")]
-host, user, password = (next(w[1] for w in words if w[:1] == [name]) for name in ("replicaof", "masteruser", "masterauth"))
-copier = redis.Redis(host, username=user, password=password)
+host, user, password = (next(w[1] for w in words if w[:1] == [n]) for n in ("replicaof", "masteruser", "masterauth"))
+copier = redis.Redis(host, username=user, password=password, ssl=True)
 for words in (["get", "x"], ["flushdb"], ["config", "get", "*"]):
     try:
         print(copier.execute_command(*words))
@@ -142,6 +142,18 @@ for words in (["get", "x"], ["flushdb"], ["config", "get", "*"]):
     # The password stays on the server: sudo writes down what it runs.
     told = made.sudo(ONE, shlex.join(["/srv/sites/guestbook/current/.venv/bin/python", "-c", ask]))
     assert told.split() == ["refused"] * 3
+
+
+@pytest.mark.parametrize(("name", "port"), [(CACHE, 6379), (TASKS, 5672)])
+def test_nobody_reads_what_passes_between_servers(made: Fleet, name: str, port: int) -> None:
+    # As a site does: with the authorities that the server trusts; and with those of a server that has no sites.
+    look = (
+        f"echo | timeout 10 openssl s_client -verify_return_error -connect {made.server(name).private_ip}:{port} 2>&1"
+    )
+    assert "Verify return code: 0 (ok)" in made.sudo(ONE, f"{look}; true")
+    nobody = "-no-CApath -no-CAfile -no-CAstore"
+    assert "certificate verify failed" in made.sudo(ONE, f"{look} {nobody}; true")
+    assert f"CN = {name}" in made.sudo(ONE, f"{look}; true").replace("CN=", "CN = ")
 
 
 def test_they_listen_where_they_are_told_and_nowhere_else(made: Fleet) -> None:
@@ -326,7 +338,8 @@ def with_broker(second_leads: Fleet) -> Fleet:
 
 
 def test_a_broker_of_its_own_hands_out_the_tasks(with_broker: Fleet) -> None:
-    assert {name: leads(with_broker, name) for name in (BROKER, NEXT)} == {BROKER: ["broker"], NEXT: ["beat", "cron"]}
+    wanted = {BROKER: ["broker"], NEXT: ["beat", "cron"]}
+    assert until(lambda: {name: leads(with_broker, name) for name in wanted} == wanted), leads(with_broker, NEXT)
     assert with_broker.sign("Ada", "by way of the broker").status == 302
     assert until(lambda: counted(with_broker, "by way of the broker"), 20) == f"5 words, counted by {NEXT}"
     address = with_broker.server(BROKER).private_ip

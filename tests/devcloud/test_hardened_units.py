@@ -37,6 +37,7 @@ def hardened(devcloud, request: pytest.FixtureRequest, tmp_path_factory: pytest.
     attributes = surroundings(settings)
     for name in ("redis", "rabbitmq", "logs"):
         attributes |= yaml.safe_load(Path(cookbooks.cookbook(name, ()), "test.yaml").read_text())["attributes"]
+    attributes |= {f"{name}.identity": attributes["logs.identity"] for name in ("redis", "rabbitmq")}
     with machine(settings, request.param, LineReport(io.StringIO())) as connection:
         wanted = RunList("lognode1", ("test",), RECIPES, attributes)
         checked(run(connection, wanted.request(), lambda _server, _event: None))
@@ -50,9 +51,12 @@ def test_a_unit_is_exposed_to_little(hardened: Machine, unit: str, limit: float)
 
 
 def test_they_all_answer(hardened: Machine) -> None:
-    login = "REDISCLI_AUTH=a-password-of-a-test redis-cli --user shop --no-auth-warning"
+    options = "--tls --cacert /etc/redis/tls/authority.pem --user shop --no-auth-warning"
+    login = f"REDISCLI_AUTH=a-password-of-a-test redis-cli {options}"
     assert hardened.sh(f"{login} set x y && {login} get x").split() == ["OK", "y"]
     assert hardened.sh("rabbitmqctl -q list_users --no-table-headers").split()[:1] == ["shop"]
+    shown = hardened.sh("echo | openssl s_client -connect 127.0.0.1:5672 -CAfile /etc/redis/tls/authority.pem 2>&1")
+    assert "Verify return code: 0 (ok)" in shown
     hardened.sh("logger -t probe 'does it arrive'")
     assert until(lambda: "does it arrive" in hardened.sh("cat /var/log/servers/*/lognode1/probe.log 2>/dev/null; true"))
 

@@ -25,9 +25,21 @@ def environment(found: Deployment, name: str = "appnode1") -> dict[str, str]:
 
 def test_a_site_is_told_of_every_cache_the_one_that_is_written_to_first(cached: Deployment) -> None:
     login = f"mysite.sites:{cached.secrets.password('cache')}"
-    expected = [f"redis://{login}@{node.private_ip}:6379/0" for node in CACHES]
+    expected = [f"rediss://{login}@{node.private_ip}:6379/0" for node in CACHES]
     assert environment(cached)["CACHE_URL"].split(",") == expected
     assert login not in repr(environment(cached))
+
+
+def test_caches_and_sites_have_what_tls_takes_and_without_it_nothing_is_made(cached: Deployment) -> None:
+    shown = attributes(CACHES[0], cached)["redis.identity"]
+    trusted = attributes(cached.inventory.named("appnode1"), cached)["base.ca_certificates"]
+    assert shown["authority"] == trusted["deploymachine-mysite.crt"]
+    assert attributes(cached.inventory.named("loadbalancer1"), cached)["base.ca_certificates"] == {}
+    settings = cached.settings.model_copy(update={"PRIVATE_TLS": False})
+    plain = Deployment(settings, cached.inventory, cached.secrets)
+    assert attributes(CACHES[0], plain)["redis.identity"] is None
+    assert environment(plain)["CACHE_URL"].startswith("redis://")
+    assert attributes(plain.inventory.named("appnode1"), plain)["base.ca_certificates"] == {}
 
 
 def test_without_a_cachenode_there_is_no_cache(deployment: Deployment) -> None:

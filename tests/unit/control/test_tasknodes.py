@@ -64,7 +64,7 @@ def test_pages_and_tasks_have_the_same_environment(tasks: Deployment) -> None:
     page = attributes(tasks.inventory.named("appnode1"), tasks)["django.sites"][0]["environment"]
     task = attributes(NODES[1], tasks)["celery.sites"][0]["environment"]
     assert page == task
-    assert page["BROKER_URL"] == f"amqp://blog:{password}@10.0.0.51:5672/blog"
+    assert page["BROKER_URL"] == f"amqps://blog:{password}@10.0.0.51:5672/blog"
     assert password not in repr(page)
 
 

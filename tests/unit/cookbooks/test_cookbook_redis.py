@@ -55,6 +55,19 @@ def test_its_memory_is_a_share_of_the_machines(redis, content, attributes, limit
     assert {f"maxmemory {limit}mb", "maxmemory-policy allkeys-lru"} <= set(told)
 
 
+PROOF = {"authority": "A", "certificate": "C", "key": "K"}
+
+
+def test_with_an_identity_it_speaks_tls_alone(redis, content):
+    kitchen = redis(identity=PROOF)
+    told = lines(content(kitchen, CONF))
+    assert {"port 0", "tls-port 6379", "tls-replication yes", "tls-key-file /etc/redis/tls/server.key"} <= set(told)
+    key = kitchen.resources["File"]["/etc/redis/tls/server.key"]
+    assert (key.owner, key.group, key.mode) == ("root", "redis", 0o640)
+    assert {action for action, _service in key.subscriptions["delayed"]} == {"restart"}
+    assert "tls" not in content(redis(), CONF)
+
+
 def test_it_forgets_unless_it_is_told_not_to(redis, content):
     assert {'save ""', "appendonly no"} <= set(lines(content(redis(), CONF)))
     assert "appendonly yes" in lines(content(redis(persistent=True), CONF))

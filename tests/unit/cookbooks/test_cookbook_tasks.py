@@ -39,6 +39,16 @@ def test_it_listens_where_it_is_told_and_nowhere_else(rabbitmq, content):
     assert "{127,0,0,1}" in content(kitchen, "/etc/rabbitmq/rabbitmq-env.conf")
 
 
+def test_with_an_identity_it_speaks_tls_alone(rabbitmq, content):
+    kitchen = rabbitmq(listen_addresses=["10.0.0.6"], identity={"authority": "A", "certificate": "C", "key": "K"})
+    told = content(kitchen, "/etc/rabbitmq/rabbitmq.conf").splitlines()
+    listeners = [line for line in told if line.startswith("listeners")]
+    assert listeners == ["listeners.tcp = none", "listeners.ssl.1 = 10.0.0.6:5672"]
+    assert "ssl_options.keyfile = /etc/rabbitmq/tls/server.key" in told
+    key = kitchen.resources["File"]["/etc/rabbitmq/tls/server.key"]
+    assert (key.owner, key.group, key.mode) == ("root", "rabbitmq", 0o640)
+
+
 def test_a_password_is_recognised_by_its_own_hash_alone(rabbitmq):
     library = rabbitmq().cookbooks.rabbitmq
     # The example of RabbitMQ's own documentation: password "test12".

@@ -5,6 +5,10 @@ __config__ = {
     "rabbitmq.run": {"description": "Whether it runs here; False: one that ran here is stopped", "default": True},
     "rabbitmq.listen_addresses": {"description": "Addresses to listen on, and nowhere else", "default": ["127.0.0.1"]},
     "rabbitmq.port": {"description": "Where it listens", "default": 5672},
+    "rabbitmq.identity": {
+        "description": "What it proves who it is with, PEM: {authority, certificate, key}; None: it speaks no TLS",
+        "default": None,
+    },
     "rabbitmq.users": {"description": "name -> password; each has the vhost of that name to itself", "default": {}},
     "rabbitmq.memory_mb": {"description": "The machine's memory, MiB; None: what is seen there", "default": None},
     "rabbitmq.memory_share": {"description": "The part of it that messages may take", "default": 0.4},

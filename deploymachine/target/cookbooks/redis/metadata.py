@@ -4,6 +4,10 @@ __description__ = "Redis: a cache with a password and a memory limit, forgetful 
 __config__ = {
     "redis.listen_addresses": {"description": "Addresses to listen on, besides the loopback", "default": []},
     "redis.port": {"description": "Where it listens", "default": 6379},
+    "redis.identity": {
+        "description": "What it proves who it is with, PEM: {authority, certificate, key}; None: it speaks no TLS",
+        "default": None,
+    },
     "redis.users": {"description": "name -> password of those who may use the cache", "default": {}},
     "redis.memory_mb": {"description": "The machine's memory, MiB; None: what is seen there", "default": None},
     "redis.memory_share": {"description": "The part of it that the cache may take", "default": 0.6},

@@ -4,7 +4,7 @@ from kokki import Environment
 
 
 def command(site, program):
-    """A worker's processes get no more memory than their shares, and are replaced, between tasks, before they have it."""
+    """A worker's processes get no more memory than their shares, and are replaced between tasks before they have it."""
     run = f"{site['root']}/shared/run {program['command']}"
     if not program.get("processes"):
         return run

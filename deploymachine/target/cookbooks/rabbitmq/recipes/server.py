@@ -3,12 +3,23 @@
 from kokki import *
 
 config = env.config.rabbitmq
+TLS = "/etc/rabbitmq/tls"
 share = int((config.memory_mb or env.system.memory_mb) * config.memory_share)
 
 Package("rabbitmq-server")
 Directory("/etc/rabbitmq", mode=0o755)
+proofs = []
+if config.identity:
+    Directory(TLS, owner="root", group="rabbitmq", mode=0o750)
+    key = {"owner": "root", "group": "rabbitmq", "mode": 0o640, "backup": False}
+    proofs = [
+        File(f"{TLS}/authority.pem", content=config.identity["authority"], mode=0o644),
+        File(f"{TLS}/server.pem", content=config.identity["certificate"], mode=0o644),
+        File(f"{TLS}/server.key", content=config.identity["key"], **key),
+    ]
+variables = {"share": share, "tls": TLS}
 told = [
-    File("/etc/rabbitmq/rabbitmq.conf", content=Template("rabbitmq/rabbitmq.conf.j2", {"share": share}), mode=0o644),
+    File("/etc/rabbitmq/rabbitmq.conf", content=Template("rabbitmq/rabbitmq.conf.j2", variables), mode=0o644),
     File("/etc/rabbitmq/rabbitmq-env.conf", content=StaticFile("rabbitmq/rabbitmq-env.conf"), mode=0o644),
     SystemdUnit("rabbitmq-server.service.d/deploymachine.conf", content=StaticFile("rabbitmq/unit.conf")),
 ]
@@ -28,5 +39,5 @@ Service(
     "rabbitmq-server",
     action="start",
     enabled=True,
-    subscribes=[("restart", resource) for resource in (*told, *doors)],
+    subscribes=[("restart", resource) for resource in (*told, *doors, *proofs)],
 )

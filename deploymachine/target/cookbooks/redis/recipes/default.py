@@ -2,12 +2,21 @@
 
 from kokki import *
 
-library = env.cookbooks.redis
+library, identity = env.cookbooks.redis, env.config.redis.identity
+TLS = "/etc/redis/tls"
 
 Package("redis-server")
+proofs = []
+if identity:
+    Directory(TLS, owner="root", group="redis", mode=0o750)
+    proofs = [
+        File(f"{TLS}/authority.pem", content=identity["authority"], mode=0o644),
+        File(f"{TLS}/server.pem", content=identity["certificate"], mode=0o644),
+        File(f"{TLS}/server.key", content=identity["key"], owner="root", group="redis", mode=0o640, backup=False),
+    ]
 configuration = File(
     "/etc/redis/redis.conf",
-    content=Template("redis/redis.conf.j2", {"redis": library}),
+    content=Template("redis/redis.conf.j2", {"redis": library, "tls": TLS}),
     owner="root",
     group="redis",
     mode=0o640,
@@ -18,5 +27,5 @@ Service(
     "redis-server",
     action="start",
     enabled=True,
-    subscribes=[("restart", configuration), ("restart", unit)],
+    subscribes=[("restart", changed) for changed in (configuration, unit, *proofs)],
 )
