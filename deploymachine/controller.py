@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deploymachine.settings import Settings
 
 INHERIT = "controller"
+POST_QUANTUM = ("mlkem768", "sntrup761")
 
 
 def ca_certificates(settings: Settings) -> dict[str, str]:
@@ -42,6 +43,14 @@ def pip_index_url(settings: Settings) -> str | None:
     if settings.PIP_INDEX_URL != INHERIT:
         return settings.PIP_INDEX_URL
     return _reachable_from_servers(_output("python3", "-m", "pip", "config", "get", "global.index-url"))
+
+
+def more_key_exchanges() -> list[str]:
+    """What this machine's Paramiko needs an sshd to offer that would else offer post-quantum key exchanges alone."""
+    import paramiko
+
+    known = paramiko.Transport._preferred_kex  # type: ignore[attr-defined]
+    return [] if any(name.startswith(POST_QUANTUM) for name in known) else ["curve25519-sha256@libssh.org"]
 
 
 def apt_proxy(settings: Settings) -> str | None:

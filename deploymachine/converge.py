@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploymachine.bundle import TARGET, Bundle, bundle
-from deploymachine.errors import ConvergeError
+from deploymachine.errors import ConvergeError, DeployMachineError
 from deploymachine.inventory import Server
 from deploymachine.secrets import Secret, on_the_wire
 from deploymachine.ssh import Connection, broken, cut
@@ -30,6 +30,7 @@ for line in iter(b.readline, b""):
 """
 NO_PYTHON = 127
 STDERR_LINES = 12
+UNDO = b"undo\n"
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,20 @@ def run(
     sudo_password: Secret | None = None,
     cookbook_paths: tuple[Path, ...] = (),
     attachment: bytes = b"",
+    prove: Callable[[], None] | None = None,
 ) -> Result:
     """Carry out `request` on the server as root and show every event. sudo_password: None where we are root already.
 
-    Raises ConvergeError where the run could not begin (no python3, sudo refuses), ConnectError where it was cut.
+    prove: called when the run has changed the way in; raises where that does not work any more, and the server puts it
+    back. Raises that error, ConvergeError where the run could not begin (no python3, sudo refuses), ConnectError where
+    it was cut.
     """
     load = bundle(cookbook_paths)
     channel = connection.open(_command(sudo_password is not None))
+    talk = _Talk(connection.server, channel, load, attachment, show, prove)
     try:
-        channel.sendall(_opening(load, request, attachment, sudo_password))
-        return _conclude(connection.server, channel, _events(connection.server, channel, load, attachment, show))
+        channel.sendall(_opening(load, {**request, "prove": prove is not None}, attachment, sudo_password))
+        return _conclude(connection.server, channel, talk.events(), talk.refused)
     except broken() as error:
         raise _never_began(connection.server, channel) or cut(connection.server, error) from None
     finally:
@@ -102,22 +107,46 @@ def _lines(channel: paramiko.Channel) -> Iterator[bytes]:
         yield from whole
 
 
-def _events(
-    server: Server, channel: paramiko.Channel, load: Bundle, attachment: bytes, show: Callable[[Server, Event], None]
-) -> list[Event]:
-    """Show every event and keep those that tell how it ended."""
-    telling: list[Event] = []
-    for line in _lines(channel):
-        event = _parsed(server, line)
-        if event["event"] in {"ready", "bundle-wanted"}:
-            wanted = f"{len(load.data)}\n".encode() + load.data if event["event"] == "bundle-wanted" else b""
-            channel.sendall(wanted + attachment)
-            channel.shutdown_write()
-            continue
-        show(server, event)
-        if event["event"] in {"failure", "run-done"} or event.get("state") == "failed":
-            telling.append(event)
-    return telling
+@dataclass
+class _Talk:
+    """What is said while a run goes on. refused: why the new way in does not work, where it does not."""
+
+    server: Server
+    channel: paramiko.Channel
+    load: Bundle
+    attachment: bytes
+    show: Callable[[Server, Event], None]
+    prove: Callable[[], None] | None
+    refused: list[DeployMachineError] = field(default_factory=list)
+
+    def events(self) -> list[Event]:
+        """Answer and show every event; those that tell how the run ended."""
+        telling: list[Event] = []
+        for line in _lines(self.channel):
+            event = _parsed(self.server, line)
+            if event["event"] in {"ready", "bundle-wanted"}:
+                self._send(wanted=event["event"] == "bundle-wanted")
+                continue
+            self.show(self.server, event)
+            if event["event"] == "way-in-changed":
+                self._prove()
+            if event["event"] in {"failure", "run-done"} or event.get("state") == "failed":
+                telling.append(event)
+        return telling
+
+    def _send(self, *, wanted: bool) -> None:
+        bundle = f"{len(self.load.data)}\n".encode() + self.load.data if wanted else b""
+        self.channel.sendall(bundle + self.attachment)
+        if self.prove is None:  # else its end tells the server that we are gone
+            self.channel.shutdown_write()
+
+    def _prove(self) -> None:
+        try:
+            if self.prove is not None:
+                self.prove()
+        except DeployMachineError as error:
+            self.refused.append(error)
+            self.channel.sendall(UNDO)
 
 
 def _parsed(server: Server, line: bytes) -> Event:
@@ -135,11 +164,15 @@ def _parsed(server: Server, line: bytes) -> Event:
     )
 
 
-def _conclude(server: Server, channel: paramiko.Channel, telling: list[Event]) -> Result:
+def _conclude(
+    server: Server, channel: paramiko.Channel, telling: list[Event], refused: list[DeployMachineError]
+) -> Result:
     done = next((event for event in telling if event["event"] == "run-done"), None)
     failure = next((event for event in telling if event["event"] == "failure"), None)
     failed = next((event for event in telling if event["event"] in {"resource-done", "step-done"}), None)
     code = channel.recv_exit_status()
+    if refused:
+        raise refused[0]
     if done is None and failure is None:
         raise _never_began(server, channel, code) or cut(server)
     error = _error(server, failure, failed) if code == 1 or done is None else None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from deploymachine.converge import Result, run
+from deploymachine.errors import ConvergeError, DeployMachineError
 from deploymachine.inventory import Server
+from deploymachine.prove import connect_anew, not_proven
 from deploymachine.report import Event, Report
 from deploymachine.runlist import RunList, run_lists
 from deploymachine.secrets import Secret
@@ -14,13 +18,27 @@ from deploymachine.ssh import Connection, connect, login, on_each, values
 
 
 def cook(
-    servers: Sequence[Server], deployment: Deployment, report: Report, *, dry_run: bool = False, phase: str = "cook"
+    servers: Sequence[Server],
+    deployment: Deployment,
+    report: Report,
+    *,
+    dry_run: bool = False,
+    phase: str = "cook",
+    recipes: tuple[str, ...] = (),
+    attributes: Mapping[str, Any] | None = None,
 ) -> list[Result]:
     """Cook every server's run list as the deploy user through sudo. Raises what went wrong after all were tried.
 
+    recipes: these alone, with the run list's attributes. attributes: these besides.
     All run lists are made before the first connection, so a mistake in the settings changes nothing anywhere.
     """
     lists = run_lists(servers, deployment)
+    if recipes:
+        more = attributes or {}
+        lists = {
+            name: replace(wanted, recipes=recipes, attributes={**wanted.attributes, **more})
+            for name, wanted in lists.items()
+        }
 
     def one(server: Server) -> Result:
         report.phase(server, phase)
@@ -33,9 +51,36 @@ def cook(
 def apply(
     connection: Connection, wanted: RunList, report: Report, password: Secret | None, *, dry_run: bool = False
 ) -> Result:
-    """Cook one run list over an open connection. Raises ConvergeError where it failed."""
-    request = wanted.request(dry_run=dry_run)
-    return checked(run(connection, request, report.event, sudo_password=password, cookbook_paths=wanted.cookbook_paths))
+    """Cook one run list over an open connection. Raises ConvergeError where it failed, or would have locked us out."""
+    return carry_out(connection, wanted, report.event, password, prove=proof(connection, password), dry_run=dry_run)
+
+
+def carry_out(
+    connection: Connection,
+    wanted: RunList,
+    show: Callable[[Server, Event], None],
+    password: Secret | None,
+    *,
+    prove: Callable[[], None] | None,
+    dry_run: bool = False,
+) -> Result:
+    """Cook one run list and show every event. prove: None where the caller itself sees that nobody is locked out."""
+    request, paths = wanted.request(dry_run=dry_run), wanted.cookbook_paths
+    return checked(run(connection, request, show, sudo_password=password, cookbook_paths=paths, prove=prove))
+
+
+def proof(connection: Connection, password: Secret | None) -> Callable[[], None]:
+    """Logs in a second time, as `connection` did, becomes root there and tells the server to keep its new way in."""
+    server, login = connection.server, connection.login
+
+    def prove() -> None:
+        try:
+            with connect_anew(server, login, connection.settings) as second:
+                confirm(second, password)
+        except DeployMachineError as error:
+            raise not_proven(server, login, error) from None
+
+    return prove
 
 
 def on_all(servers: Sequence[Server], report: Report, work: Callable[[Server], Result]) -> list[Result]:
@@ -57,6 +102,12 @@ def on_all(servers: Sequence[Server], report: Report, work: Callable[[Server], R
 def ask(connection: Connection, request: Event, password: Secret | None) -> Event:
     """Have the server do one small thing that is nothing to show; its answer."""
     return checked(run(connection, request, lambda _server, _event: None, sudo_password=password)).result
+
+
+def confirm(connection: Connection, password: Secret | None, **marker: Any) -> None:
+    """Tell the server, over the connection that proves it, to keep its new way in. Raises ConvergeError."""
+    if not ask(connection, {"command": "guard", "action": "confirm", **marker}, password)["confirmed"]:
+        raise ConvergeError("It was proven too late", why="the server had put it back by itself")
 
 
 def checked(result: Result) -> Result:

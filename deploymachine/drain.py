@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from deploymachine import servertypes, ssh
-from deploymachine.converge import Event, Result, run
-from deploymachine.cook import checked, on_all, sudo_password
+from deploymachine.converge import Event, Result
+from deploymachine.cook import carry_out, on_all, proof, sudo_password
 from deploymachine.errors import ConnectError, DeployMachineError, UsageError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.report import Report
@@ -199,9 +199,7 @@ def _cook(leaving: Leaving, connection: ssh.Connection, wanted: RunList, watch: 
         leaving.report.event(server, event)
 
     password = sudo_password(connection.server, leaving.deployment)
-    return checked(
-        run(connection, wanted.request(), show, sudo_password=password, cookbook_paths=wanted.cookbook_paths)
-    )
+    return carry_out(connection, wanted, show, password, prove=proof(connection, password))
 
 
 def _until_let_go(leaving: Leaving, connection: ssh.Connection, old: frozenset[str]) -> str:

@@ -8,23 +8,23 @@ Until that moment the server holds a snapshot of its way in, and puts it back by
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from deploymachine.converge import NoPythonError, Result
-from deploymachine.cook import apply, ask, on_all, sudo_password
+from deploymachine.cook import ask, carry_out, on_all, sudo_password
+from deploymachine.cook import confirm as tell_to_keep
 from deploymachine.errors import ConnectError, ConvergeError, DeployMachineError, HostKeyError, UnknownHostKeyError
 from deploymachine.hostkeys import HostKeys
 from deploymachine.inventory import Server
+from deploymachine.prove import connect_anew, not_proven
 from deploymachine.report import Report
 from deploymachine.runlist import RunList, run_lists
 from deploymachine.servertypes import Deployment
 from deploymachine.ssh import Connection, connect, login, root_login
 
-UNCONFIRMED_SECONDS = 60
-REFUSED_FOR = (0.2, 0.5, 1.0, 2.0)  # seconds
+UNCONFIRMED_SECONDS = 50
 PACKAGES = ("base.packages",)  # before the snapshot: the system users that packages make must survive a rollback
 ACCESS = ("base.access",)
 CLOSE = ("base.close",)  # after the confirmation: a rollback needs root's keys
@@ -92,7 +92,7 @@ class _Provisioning:
     def run(self) -> Result:
         self._need_python()
         self.report.phase(self.server, "packages")
-        apply(self.root, self._list(root_login=True, recipes=PACKAGES), self.report, None)
+        self._cook(root_login=True, recipes=PACKAGES)
         self._guard("snapshot")
         old_key = self.keys.get(self.server.address, self.login.port)
         try:
@@ -119,7 +119,7 @@ class _Provisioning:
 
     def _open_new_way(self) -> Result:
         self.report.phase(self.server, "provision")
-        result = apply(self.root, self._list(root_login=True, recipes=ROLE), self.report, None)
+        result = self._cook(root_login=True, recipes=ROLE)
         self.report.phase(self.server, "prove")
         key = self._guard("new_host_key")["host_key"]
         self.keys.pin(self.server.name, self.server.address, self.login.port, key)
@@ -129,35 +129,21 @@ class _Provisioning:
     def _close_old_way(self) -> None:
         self._guard("arm", seconds=UNCONFIRMED_SECONDS)
         self.report.phase(self.server, "close root")
-        apply(self.root, self._list(root_login=False, recipes=ACCESS), self.report, None)
+        self._cook(root_login=False, recipes=ACCESS)
         self._prove(confirm=True)
-        apply(self.root, self._list(root_login=False, recipes=CLOSE), self.report, None)
+        self._cook(root_login=False, recipes=CLOSE)
 
     def _prove(self, *, confirm: bool = False) -> None:
         """Log in anew as the deploy user and become root there; with `confirm`, tell the server over that very way."""
-        marker = {"version": 1, "type": self.server.type}
-        request: dict[str, Any] = {"command": "guard", "action": "confirm" if confirm else "state", "marker": marker}
+        password = sudo_password(self.server, self.deployment)
         try:
-            with self._patiently_connected() as connection:
-                ask(connection, request, sudo_password(self.server, self.deployment))
+            with connect_anew(self.server, self.login, self.deployment.settings) as connection:
+                if confirm:
+                    tell_to_keep(connection, password, marker={"version": 1, "type": self.server.type})
+                else:
+                    ask(connection, {"command": "guard", "action": "state"}, password)
         except DeployMachineError as error:
-            raise ConvergeError(
-                f"The new way into {self.server.name} does not work; everything was put back",
-                where=f"{self.login.user}@{self.server.address} port {self.login.port}",
-                why="\n".join(text for text in (error.what, error.why) if text),
-                hint=f"port {self.login.port} must be open in the cloud's security group; then try again",
-            ) from None
-
-    def _patiently_connected(self) -> Connection:
-        """sshd that was just told to reload listens nowhere for a moment, longer on a busy machine."""
-        for pause in REFUSED_FOR:
-            try:
-                return connect(self.server, self.login, self.deployment.settings)
-            except ConnectError as error:
-                if not isinstance(error.__context__, ConnectionRefusedError):
-                    raise
-                time.sleep(pause)
-        return connect(self.server, self.login, self.deployment.settings)
+            raise not_proven(self.server, self.login, error) from None
 
     def _put_back(self, old_key: str | None) -> None:
         if old_key is not None:
@@ -167,9 +153,10 @@ class _Provisioning:
         except DeployMachineError:
             return  # the connection is gone: where the guard was armed, the server does it by itself
 
-    def _list(self, *, root_login: bool, recipes: tuple[str, ...]) -> RunList:
+    def _cook(self, *, root_login: bool, recipes: tuple[str, ...]) -> Result:
         attributes = {**self.wanted.attributes, "base.root_login": root_login}
-        return replace(self.wanted, roles=("base",), recipes=recipes, attributes=attributes)
+        wanted = replace(self.wanted, roles=("base",), recipes=recipes, attributes=attributes)
+        return carry_out(self.root, wanted, self.report.event, None, prove=None)
 
     def _guard(self, action: str, **arguments: Any) -> dict[str, Any]:
         return ask(self.root, {"command": "guard", "action": action, **arguments}, None)

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from deploymachine.errors import SettingsError
 from deploymachine.settings_database import BackupS3, Connections, Database
+from deploymachine.settings_base import Network, Window
 from deploymachine.settings_file import execute, settings_path, state_directory
 from deploymachine.settings_servers import (
     BootedServer,
@@ -77,6 +78,8 @@ class Settings(Frozen):
     DEPLOY_USERNAME: Identifier = "deploy"
     ADMIN_SSH_KEYS: tuple[str, ...]
     BASE_PACKAGES: tuple[str, ...] = ()
+    FAIL2BAN_IGNORE: tuple[Network, ...] = ()
+    REBOOT_WINDOW: Window = None
     SITES: dict[Name, Site] = Field(default={})
     DATABASES: dict[Identifier, Database] = Field(default={})
     DATABASE_CONNECTIONS: Connections = 100

@@ -75,10 +75,10 @@ class Completed:
 
 
 class Connection:
-    """One authenticated connection to a server; a context manager."""
+    """One authenticated connection to a server, and how it was made; a context manager."""
 
-    def __init__(self, server: Server, client: paramiko.SSHClient) -> None:
-        self.server = server
+    def __init__(self, server: Server, client: paramiko.SSHClient, login: Login, settings: Settings) -> None:
+        self.server, self.login, self.settings = server, login, settings
         self._client = client
         _open_connections.add(self)
 
@@ -171,7 +171,7 @@ def _log_in(server: Server, login: Login, settings: Settings) -> Connection:
         client.close()
         sock.close()
         raise
-    return Connection(server, client)
+    return Connection(server, client, login, settings)
 
 
 def _dropped(error: Exception) -> bool:

@@ -7,25 +7,29 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Callable, Dict, Iterator
+from importlib import import_module
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional
 
 from records import recorder
 
 Event = Dict[str, Any]
 Emit = Callable[[Event], None]
+MODULES = ("release", "seal", "retire", "database", "logs", "status")  # what a command is called, its module is
 
 
 def run(request: Event, stdin: BinaryIO, attachment: int) -> int:
     """Carry out one request; `attachment` more bytes on stdin are put into a file for it. Returns the exit code."""
     # Whatever a recipe or a library prints goes to stderr: stdout holds events and nothing else.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    _forget_who_came_in()
     os.dup2(2, 1)
     emit = _emitter(events, recorder(request))
     with _scratch_directory(attachment) as directory:
         if attachment:
             request["attachment"] = _spool(stdin, attachment, directory)
+        answers = os.dup(0) if request.get("prove") else None
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nothing that runs here may read what is left of stdin
-        return _dispatch(request, emit)
+        return _dispatch(request, emit, answers)
 
 
 @contextmanager
@@ -40,37 +44,22 @@ def _scratch_directory(attachment: int) -> Iterator[str]:
         yield directory
 
 
-def _dispatch(request: Event, emit: Emit) -> int:
+def _forget_who_came_in() -> None:
+    """Their umask, since what packages and recipes make is for others to read, too; their own temporary directory."""
+    os.umask(0o022)
+    for name in ("TMPDIR", "TMP", "TEMP", "TEMPDIR"):
+        os.environ.pop(name, None)
+
+
+def _dispatch(request: Event, emit: Emit, answers: Optional[int]) -> int:
     command = request["command"]
     started = time.monotonic()
     try:
         if command == "cook":
             from kokki.runner import cook
 
-            return cook(request, emit)
-        if command == "release":
-            import release
-
-            return release.main(request, emit)
-        if command == "seal":
-            import seal
-
-            return seal.main(request, emit)
-        if command == "retire":
-            import retire
-
-            return retire.main(request, emit)
-        if command == "database":
-            import database
-
-            return database.main(request, emit)
-        if command == "logs":
-            import logs
-
-            return logs.main(request, emit)
-        import guard
-
-        return guard.main(request, emit)
+            return cook(request, emit, _way_in(emit, answers))
+        return int(import_module(command if command in MODULES else "guard").main(request, emit))
     except (
         Exception
     ) as error:  # the last resort: a fault of ours is told as one event, not as a traceback on a terminal
@@ -88,6 +77,15 @@ def _dispatch(request: Event, emit: Emit) -> int:
         )
         emit({"event": "run-done", "state": "failed", "totals": {}, "ms": _ms(started), "result": {}})
         return 1
+
+
+def _way_in(emit: Emit, answers: Optional[int]) -> Any:
+    """Who sees to it that a run locks nobody out; None where the control side does so itself, or nobody can answer."""
+    if answers is None:
+        return None
+    from wayin import WayIn
+
+    return WayIn(emit, answers)
 
 
 def _ms(started: float) -> float:

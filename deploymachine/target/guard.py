@@ -1,11 +1,12 @@
 """Changes of the way in, undone by the server itself unless they are confirmed: snapshot, arm, confirm, rollback.
 
 `snapshot` keeps a copy of everything that decides who may log in. `arm` makes systemd put it back after some seconds,
-whatever becomes of the control side; `confirm` takes that back; `rollback` does it at once.
+or after the next boot, whatever becomes of the control side; `confirm` takes that back; `rollback` does it at once.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,7 +14,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from typing import Any, Callable, Dict, List
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List
 
 HOME = os.environ.get("DEPLOYMACHINE_HOME", "/var/lib/deploymachine")
 ROOT = os.environ.get("DEPLOYMACHINE_ROOT", "/")
@@ -22,8 +24,20 @@ MARKER = "etc/deploymachine/provisioned.json"
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 KEPT = [
     "etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/subuid", "etc/subgid",
-    "etc/sudoers", "etc/sudoers.d", "etc/ssh", "etc/nftables.conf", "etc/deploymachine",
+    "etc/sudoers", "etc/sudoers.d", "etc/ssh", "etc/nftables.conf", "etc/pam.d", "etc/deploymachine",
 ]  # fmt: skip
+KEYS = ".ssh/authorized_keys"
+UNITS = "etc/systemd/system"
+AT_BOOT = f"{UNIT}-boot.service"
+BOOT_UNIT = """\
+# deploymachine: what was not confirmed before the machine went down is undone when it is up again.
+[Unit]
+Description=Put the way in back that was not confirmed
+After=ssh.service nftables.service
+[Service]
+Type=oneshot
+ExecStart={command}
+"""
 
 Event = Dict[str, Any]
 Emit = Callable[[Event], None]
@@ -50,55 +64,89 @@ def state(_request: Event) -> Event:
 
 def snapshot(_request: Event) -> None:
     """Copy what decides who may log in; a snapshot of an unfinished run before is the older truth and stays."""
-    if os.path.exists(_snapshot()):
+    if pending():
         return
     os.makedirs(HOME, mode=0o700, exist_ok=True)
     half = _snapshot() + ".new"
     with open(half, "wb", opener=_private) as file, tarfile.open(fileobj=file, mode="w") as tar:
-        for name in KEPT:
+        for name in _kept():
             if os.path.lexists(_path(name)):
                 tar.add(_path(name), arcname=name)
         _sync(file)
     os.rename(half, _snapshot())
 
 
+def pending() -> bool:
+    """Is there a change that nobody has confirmed yet?"""
+    return os.path.exists(_snapshot())
+
+
 def arm(request: Event) -> None:
-    """Put the snapshot back in request["seconds"] unless `confirm` comes before."""
+    """Put the snapshot back in request["seconds"], or after a boot, unless `confirm` comes before."""
     _disarm()
-    agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guard.py")
+    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), "rollback"]
+    _at_boot(command)
     delay = [f"--on-active={int(request['seconds'])}", "--timer-property=AccuracySec=1s"]
-    _run("systemd-run", "--quiet", f"--unit={UNIT}", *delay, sys.executable, agent, "rollback")
+    _run("systemd-run", "--quiet", f"--unit={UNIT}", *delay, *command)
 
 
-def confirm(request: Event) -> None:
-    """The new way in is proven: keep it, and say so in the marker file."""
-    _disarm()
-    marker = _path(MARKER)
-    os.makedirs(os.path.dirname(marker), exist_ok=True)
-    with open(marker + ".new", "w", encoding="utf-8") as file:
-        json.dump(request["marker"], file)
-        _sync(file)
-    os.rename(marker + ".new", marker)
-    _remove(_snapshot())
+def confirm(request: Event) -> Event:
+    """The new way in is proven: keep it, and say so in the marker file. Its answer: was it still there to keep?"""
+    with _alone():
+        if not pending():
+            return {"confirmed": False}
+        if "marker" in request:
+            _mark(request["marker"])
+        _remove(_snapshot())
+        _disarm()
+    return {"confirmed": True}
 
 
 def rollback(_request: Event) -> None:
     """Put back everything as it was at `snapshot`, and make sshd and the firewall follow."""
-    _disarm()
-    if not os.path.exists(_snapshot()):
-        return
-    before = set(_homes())
-    for name in KEPT:
-        if name in {"etc/sudoers.d", "etc/ssh", "etc/deploymachine"}:
-            _empty(_path(name))
-        elif not name.startswith(("etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/sudoers")):
-            _remove(_path(name))
+    with _alone():
+        if pending():
+            _put_back()
+            _follow()
+            _remove(_snapshot())
+        _disarm()
+
+
+def _put_back() -> None:
+    before, present = set(_homes()), set(_files())
     with tarfile.open(_snapshot()) as tar:
-        tar.extractall(ROOT)  # noqa: S202 (made by `snapshot`, readable by root alone)
+        tar.extraction_filter = getattr(tarfile, "fully_trusted_filter", None)
+        tar.extractall(ROOT, numeric_owner=True)  # noqa: S202 (made by `snapshot`, readable by root alone)
+        strangers = present - {_path(name) for name in tar.getnames()}
+    for path in strangers:
+        _remove(path)
     for home in before - set(_homes()):
         _remove(home)
-    _follow()
-    _remove(_snapshot())
+
+
+def _kept() -> List[str]:
+    """KEPT, and everybody's keys: names below ROOT."""
+    homes = [_path("root"), *_homes()]
+    return [*KEPT, *(os.path.relpath(os.path.join(home, KEYS), ROOT) for home in homes)]
+
+
+def _files() -> Iterator[str]:
+    """The path of every file that a snapshot would hold now."""
+    for path in map(_path, _kept()):
+        if os.path.isdir(path) and not os.path.islink(path):
+            for folder, _folders, names in os.walk(path):
+                yield from (os.path.join(folder, name) for name in names)
+        elif os.path.lexists(path):
+            yield path
+
+
+def _mark(marker: Any) -> None:
+    path = _path(MARKER)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(marker, file)
+        _sync(file)
+    os.rename(path + ".new", path)
 
 
 def new_host_key(_request: Event) -> Event:
@@ -114,9 +162,12 @@ def new_host_key(_request: Event) -> Event:
 
 
 def _follow() -> None:
-    _run("nft", "delete", "table", "inet", "deploymachine", check=False)
-    if os.path.exists(_path("etc/nftables.conf")):
-        _run("nft", "-f", _path("etc/nftables.conf"), check=False)
+    rules = _path("etc/nftables.conf")
+    # Its rules replace our table in one step: a moment without any would let everybody in.
+    if not os.path.exists(rules) or "inet deploymachine" not in _text(rules):
+        _run("nft", "delete", "table", "inet", "deploymachine", check=False)
+    if os.path.exists(rules):
+        _run("nft", "-f", rules, check=False)
     _run("systemctl", "daemon-reload", check=False)
     _run("systemctl", "reload-or-restart", "ssh.service", check=False)
 
@@ -128,11 +179,30 @@ def _homes() -> List[str]:
     return [_path(fields[5].lstrip("/")) for fields in accounts if 1000 <= int(fields[2]) < 60000]
 
 
+def _at_boot(command: List[str]) -> None:
+    wanted = _path(f"{UNITS}/multi-user.target.wants/{AT_BOOT}")
+    os.makedirs(os.path.dirname(wanted), exist_ok=True)
+    with open(_path(f"{UNITS}/{AT_BOOT}"), "w", encoding="utf-8") as file:
+        file.write(BOOT_UNIT.format(command=" ".join(command)))
+    os.symlink(f"../{AT_BOOT}", wanted)
+
+
 def _disarm() -> None:
+    for name in (f"multi-user.target.wants/{AT_BOOT}", AT_BOOT):
+        _remove(_path(f"{UNITS}/{name}"))
     for unit in (f"{UNIT}.timer", f"{UNIT}.service"):
         if not unit.endswith("service") or "rollback" not in sys.argv:  # the timer's own run must not stop itself
             _run("systemctl", "stop", unit, check=False)
             _run("systemctl", "reset-failed", unit, check=False)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """A confirmation and the timer's rollback, one after the other."""
+    os.makedirs(HOME, mode=0o700, exist_ok=True)
+    with open(os.path.join(HOME, "guard.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _snapshot() -> str:
@@ -152,9 +222,9 @@ def _sync(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-def _empty(path: str) -> None:
-    for name in os.listdir(path) if os.path.isdir(path) else []:
-        _remove(os.path.join(path, name))
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
 def _remove(path: str) -> None:

@@ -24,16 +24,18 @@ from deploymachine.tasks import (
     logs,
     openstack,
     openstack_change,
+    reboots,
     servers,
     ssh_config,
 )
 from deploymachine.tasks._deployment import deployment
 from deploymachine.tasks._names import know_tasks
+from deploymachine.tasks._report import reported
 from deploymachine.tasks._selection import Choose, select, selected
 from deploymachine.tasks._task import task
 from deploymachine.tasks._unknown import tell_unknown_words
 
-__all__ = ["deployment", "namespace", "selected", "task"]
+__all__ = ["deployment", "namespace", "reported", "selected", "task"]
 
 LOCAL = "fab_local.py"
 
@@ -63,7 +65,7 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
     return [
         *(
             one
-            for module in (openstack, openstack_change, servers, ssh_config, logs, devcloud)
+            for module in (openstack, openstack_change, servers, reboots, ssh_config, logs, devcloud)
             for one in _tasks(module)
         ),
         _selecting("everything", lambda inventory: inventory.servers, "Select every server."),

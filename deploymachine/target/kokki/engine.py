@@ -20,6 +20,8 @@ class Run:
     """One run of an environment's resources.
 
     totals: state -> how many.  changes: counts what has changed so far, for whoever caches what they read.
+    keeper: is told of a change before it is made (begin), where it concerns it; has it proven (settle) before anything
+    else is done, or puts it back (undo).
     """
 
     def __init__(self, env: Any, emit: Callable[[Dict[str, Any]], None]) -> None:
@@ -30,6 +32,7 @@ class Run:
         self.delayed: Dict[Tuple[str, Any], int] = {}
         self.started: Dict[Any, int] = {}
         self.pending: Optional[Pending] = None
+        self.keeper: Any = None
         self.stop_reason = ""
         self._chain: List[Any] = []
         self._fired: Set[Tuple[str, Any]] = set()
@@ -41,12 +44,40 @@ class Run:
 
     def everything(self) -> None:
         """Every resource, then what was delayed. Raises the first failure."""
-        for resource in self.env.resource_list:  # grows when a recipe is included by a running one
-            self._stop_if_asked(resource)
-            self.perform(resource, resource.action, guarded=True)
-        self._run_delayed()
+        try:
+            for resource in self.env.resource_list:  # grows when a recipe is included by a running one
+                self._stop_if_asked(resource)
+                if not self._concerns_keeper(resource):
+                    self._prove()
+                self.perform(resource, resource.action, guarded=True)
+            self._prove()
+            self._run_delayed()
+            self._prove()
+        except BaseException:
+            if self.keeper is not None:
+                self.keeper.undo()
+            raise
         if self.failures:
             raise self.failures[0]
+
+    def about_to_change(self, resource: Any) -> None:
+        """Called before anything of the server is changed for a resource."""
+        if self._concerns_keeper(resource):
+            self.keeper.begin()
+
+    def _concerns_keeper(self, resource: Any) -> bool:
+        return self.keeper is not None and bool(self.keeper.concerns(resource))
+
+    def _prove(self) -> None:
+        """Have what concerns the keeper take effect and proven, before anything else follows."""
+        if self.keeper is None or not self.keeper.changed:
+            return
+        for action, resource in self._in_order(self.delayed):
+            if self.keeper.concerns(resource):
+                self._perform_delayed(action, resource)
+                self.delayed.pop((action, resource))
+                self._remember()
+        self.keeper.settle()
 
     def perform(self, resource: Any, actions: Sequence[str], *, guarded: bool = False) -> None:
         """Do the actions on a resource, tell what came of it and notify who asked for it."""

@@ -94,6 +94,7 @@ class Environment:
     @contextmanager
     def announced(self, resource: Any) -> Iterator[None]:
         """While resource is being changed: its notifications are on disk, so that a killed run still owes them."""
+        self.runner.about_to_change(resource)
         with self.runner.owing(resource):
             yield
 

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping
 
 from kokki import apt
 from kokki.environment import Kitchen
+from kokki.lastcook import remember
 from kokki.lock import only_one
 from kokki.paths import lock_path, state_path
 from kokki.pending import Pending
@@ -22,18 +23,22 @@ BUNDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 Emit = Callable[[Dict[str, Any]], None]
 
 
-def cook(request: Mapping[str, Any], emit: Emit) -> int:
+def cook(request: Mapping[str, Any], emit: Emit, keeper: Any = None) -> int:
     """Carry out a "cook" request. Gives 0: fine, 2: a dry run that found changes, 1: an error."""
-    return bring_about(lambda kitchen: _fill(kitchen, request), emit, request)
+    return bring_about(lambda kitchen: _fill(kitchen, request), emit, request, keeper)
 
 
-def bring_about(fill: Callable[[Kitchen], None], emit: Emit, request: Mapping[str, Any]) -> int:
-    """Run what fill puts into a kitchen, alone on this server. Of the request: host, roles, dry_run, lock_wait."""
+def bring_about(fill: Callable[[Kitchen], None], emit: Emit, request: Mapping[str, Any], keeper: Any = None) -> int:
+    """Run what fill puts into a kitchen, alone on this server. Of the request: host, roles, dry_run, lock_wait.
+
+    keeper: has changes of some resources proven before others are made; see engine.Run.
+    """
     begun = time.perf_counter()
     kitchen = Kitchen(dry_run=bool(request.get("dry_run")))
     outlet = Outlet(emit, kitchen)
     kitchen.runner.listener = outlet
     kitchen.keeps_state = True
+    kitchen.runner.keeper = None if kitchen.dry_run else keeper
     try:
         with outlet.signals(), only_one(lock_path(), float(request.get("lock_wait", 60)), outlet.waiting):
             fill(kitchen)
@@ -47,6 +52,7 @@ def bring_about(fill: Callable[[Kitchen], None], emit: Emit, request: Mapping[st
 
             outlet(redact(failure(error)))
         state = "failed"
+    remember(request, state, kitchen.runner.totals, os.path.basename(BUNDLE))
     milliseconds = round((time.perf_counter() - begun) * 1000, 1)
     outlet({"event": "run-done", "state": state, "totals": kitchen.runner.totals, "ms": milliseconds, "result": {}})
     return {"ok": OK, "pending": CHANGES_PENDING, "failed": ERROR}[state]
@@ -107,6 +113,8 @@ def _begun(kitchen: Kitchen, request: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _run(kitchen: Kitchen) -> None:
+    if kitchen.runner.keeper is not None:
+        kitchen.runner.keeper.recover()
     kitchen.runner.pending = Pending(state_path("pending.json"))
     kitchen.runner.recall()
     if not kitchen.dry_run:

@@ -1,5 +1,5 @@
-"""The way in, and nothing more of a server: who may log in, how, and through which port."""
+"""The way in, and nothing more of a server: who may log in, how, through which port, and as whom they may act then."""
 
 from kokki import *
 
-env.include_recipe("base.deploy_user", "base.sshd", "base.firewall")
+env.include_recipe("base.users", "base.sshd", "base.firewall")

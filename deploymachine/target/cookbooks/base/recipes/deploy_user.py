@@ -14,6 +14,11 @@ User(  # noqa: S604 - the shell people log in to, no subprocess
     groups=["sudo"],
     password=base.deploy_password_hash,
 )
+Execute(
+    "the deploy user's password does not end: it would close the door for its keys, too",
+    command=["chage", "--mindays", "0", "--maxdays", "-1", base.deploy_username],
+    not_if=lambda: env.cookbooks.base.password_stays(base.deploy_username),
+)
 Directory(f"{home}/.ssh", owner=base.deploy_username, group=base.deploy_username, mode=0o700)
 File(
     f"{home}/.ssh/authorized_keys",

@@ -4,8 +4,7 @@ from kokki import *
 
 rules = env.cookbooks.base.firewall_lines(env.config.base.firewall_rules)
 
-Package("nftables")
-configuration = File(
+configuration = File(  # its package comes with base.packages
     "/etc/nftables.conf",
     content=Template("base/nftables.conf.j2", {"rules": rules}),
     mode=0o600,

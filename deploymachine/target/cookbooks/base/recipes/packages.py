@@ -1,8 +1,13 @@
-"""The packages every server has. Those that the way in needs are here too: they bring users and units of their own."""
+"""The packages every server has, in one transaction. They bring users and units of their own: before the way in."""
 
 from kokki import *
 
 env.include_recipe("base.apt")
 
-for package in ["nftables", "openssh-server", "sudo", *env.config.base.packages]:
+ACCESS = ["nftables", "openssh-server", "sudo"]
+BANS = ["fail2ban", "python3-systemd"]
+UPDATES = ["unattended-upgrades", "needrestart", "apt-listchanges", "cron", "debsums"]
+LOGINS = ["libpam-pwquality", "libpam-tmpdir"]
+
+for package in [*ACCESS, *BANS, *UPDATES, *LOGINS, *env.config.base.packages]:
     Package(package)
