@@ -27,6 +27,7 @@ from deploymachine.tasks import (
     reboots,
     servers,
     ssh_config,
+    status,
 )
 from deploymachine.tasks._deployment import deployment
 from deploymachine.tasks._names import know_tasks
@@ -65,7 +66,7 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
     return [
         *(
             one
-            for module in (openstack, openstack_change, servers, reboots, ssh_config, logs, devcloud)
+            for module in (openstack, openstack_change, servers, reboots, status, ssh_config, logs, devcloud)
             for one in _tasks(module)
         ),
         _selecting("everything", lambda inventory: inventory.servers, "Select every server."),
