@@ -14,7 +14,7 @@ from deploymachine import servertypes, ssh
 from deploymachine.converge import Result, run
 from deploymachine.cook import checked, on_all, sudo_password
 from deploymachine.drain import Leaving, take_over
-from deploymachine.errors import ConnectError, UsageError
+from deploymachine.errors import ConnectError, DeployMachineError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.servertypes import Deployment, broker
 
@@ -78,7 +78,9 @@ def _ask_all(leaving: Leaving, action: str, servers: Sequence[Server]) -> list[s
         try:
             with ssh.connect(server, ssh.login(server, settings), settings) as there:
                 return _asked(leaving, action, there)
-        except ConnectError as error:
+        except DeployMachineError as error:
+            if not (leaving.force or isinstance(error, ConnectError)):
+                raise
             return Result("skipped", note=f"what it had begun ends with it: {error.what}")
 
     def noted(server: Server) -> Result:

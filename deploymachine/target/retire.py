@@ -22,6 +22,7 @@ from release.values import Failure
 SUPERVISOR = "/run/supervisor.sock"
 ROOT = Account("root", 0, 0, drop=False)
 PAUSE = 0.5  # seconds between two looks
+HINT = "mend it there; or say --force, and what the server has begun or holds is lost"
 UP = ("active", "activating", "reloading", "deactivating")
 Event = Dict[str, Any]
 
@@ -64,7 +65,7 @@ def _finish(request: Event, deadline: float, steps: Steps) -> Event:
 
 
 def _ended(prefix: str, name: str, steps: Steps) -> List[str]:
-    """Have those programs end by themselves; the names of those that supervisor had to kill at the end of their time."""
+    """Have those programs end by themselves; the names of those that supervisor had to kill when time was up."""
     with steps.step(name) as step:
         running = [one for one in _programs(prefix) if not one.state().dead]
         for program in running:
@@ -115,5 +116,5 @@ def _run(*command: str) -> str:
     done = subprocess.run(command, cwd="/", text=True, check=False, **streams)  # type: ignore[call-overload]
     if done.returncode:
         why, last = f"exit code {done.returncode}", done.stdout.strip().splitlines()[-5:]
-        raise Failure(f"{command[0]} failed", why=why, command=" ".join(command), output=last)
+        raise Failure(f"{command[0]} failed", why=why, command=" ".join(command), output=last, hint=HINT)
     return str(done.stdout)

@@ -13,7 +13,7 @@ import pytest
 from deploymachine import handover, servertypes
 from deploymachine.converge import Result
 from deploymachine.drain import Leaving
-from deploymachine.errors import ConnectError, UsageError
+from deploymachine.errors import ConnectError, ConvergeError, UsageError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.remake import loses
 from deploymachine.report import LineReport
@@ -122,6 +122,8 @@ class There:
         yield type("Connection", (), {"server": server})
 
     def run(self, connection: Any, request: dict[str, Any], *_: Any, **__: Any) -> Result:
+        if "broken" in self.answers:
+            return Result("failed", error=self.answers["broken"])
         self.asked.append((connection.server.name, request["action"], request["queues"]))
         return Result("ok", result={"cut": [], **self.answers.get(request["action"], {})})
 
@@ -153,6 +155,16 @@ def test_a_dead_one_has_nothing_to_finish(fleet: Deployment, monkeypatch: pytest
     assert handover.hand_over(leaving(fleet, "tasknode2")) == [
         "tasknode2: what it had begun ends with it: tasknode2 does not answer"
     ]
+
+
+def test_one_that_is_broken_keeps_its_tasks_unless_it_is_forced(
+    fleet: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    There(monkeypatch, broken=ConvergeError("rabbitmqctl failed"))
+    with pytest.raises(ConvergeError, match="rabbitmqctl failed"):
+        handover.hand_over(leaving(fleet, "tasknode1"))
+    notes = handover.hand_over(leaving(fleet, "tasknode1", force=True))
+    assert notes[0] == "tasknode1: what it had begun ends with it: rabbitmqctl failed"
 
 
 def test_a_task_that_takes_too_long_is_told_of(fleet: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
