@@ -1,4 +1,4 @@
-"""A site's TLS certificate for the loadbalancers: self-signed until the team brings another one."""
+"""A site's TLS certificate for the loadbalancers: the team's own files, or self-signed, which ACME then replaces."""
 
 from __future__ import annotations
 
@@ -23,6 +23,20 @@ RENEW_DAYS = 30
 def path(site: str, state: Path) -> Path:
     """Where the certificate of `site` lies on the controller; it serves as CA file for `curl --cacert`."""
     return state / "certificates" / f"{site}.pem"
+
+
+def of(site: str, deployment: Deployment) -> dict[str, str]:
+    """{"certificate": PEM, "key": Secret PEM} as SITES says. Raises SettingsError for files that can't be used.
+
+    For "acme" it is a self-signed one: it serves until a loadbalancer has got the real one.
+    """
+    settings = deployment.settings.SITES[site]
+    if isinstance(settings.certificate, str):
+        return self_signed(site, deployment)
+    from deploymachine import certificate_files
+
+    setting = f"SITES[{site!r}]['certificate']"
+    return certificate_files.read(settings.certificate, settings.domains, deployment.settings.directory, setting)
 
 
 def self_signed(site: str, deployment: Deployment) -> dict[str, str]:

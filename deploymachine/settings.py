@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from deploymachine.errors import SettingsError
-from deploymachine.settings_database import BackupS3, Connections, Database
 from deploymachine.settings_base import Network, Window
+from deploymachine.settings_database import BackupS3, Connections, Database
 from deploymachine.settings_file import execute, settings_path, state_directory
 from deploymachine.settings_servers import (
     BootedServer,
@@ -23,6 +23,8 @@ from deploymachine.settings_servers import (
     Port,
 )
 from deploymachine.settings_tasks import Celery, Cron
+from deploymachine.settings_web import Certificate, Directory, Email, Megabytes, RateLimit
+from deploymachine.settings_web import check as check_web
 
 Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 WsgiPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
@@ -47,6 +49,9 @@ class Site(Frozen):
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     memory_mb: Annotated[int, Field(ge=64)] | None = None
     celery: Celery | None = None
+    certificate: Certificate = "self-signed"
+    body_size_mb: Megabytes = 20
+    rate_limit: RateLimit | None = None
     environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
 
     @field_validator("directory", "requirements")
@@ -85,6 +90,9 @@ class Settings(Frozen):
     DATABASE_CONNECTIONS: Connections = 100
     BACKUP_S3: BackupS3 | None = None
     CRON: tuple[Cron, ...] = ()
+    ACME_EMAIL: Email | None = None
+    ACME_DIRECTORY: Directory | None = None
+    ACME_CA: str | None = None
     PRIVATE_TLS: bool = True
     EXTRA_CA_CERTIFICATES: tuple[str, ...] = ()
     PIP_INDEX_URL: str | Literal["controller"] | None = None
@@ -133,6 +141,7 @@ class Settings(Frozen):
             if site.port in ports:
                 raise ValueError(f"SITES[{name!r}]['port']: {site.port} is the port of {ports[site.port]!r} already")
             ports[site.port] = name
+        check_web(self.SITES, self.ACME_EMAIL)
 
     def _check_cron(self) -> None:
         names: dict[str, int] = {}
@@ -225,7 +234,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         "CRON": Cron,
     }
     model = inner.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
-    model = Celery if "celery" in loc[2:-1] else model
+    model = Celery if "celery" in loc[2:-1] else RateLimit if "rate_limit" in loc[2:-1] else model
     return [key for key in model.model_fields if key != "directory"]
 
 

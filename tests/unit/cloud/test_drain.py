@@ -37,7 +37,11 @@ LOOKED = """\
 def deployment(tmp_path, openstack, monkeypatch):
     monkeypatch.undo()  # of the server types that other tests of the cloud make do with
     assert "dbappbalancer" in servertypes.names()
-    settings = make_settings(tmp_path, openstack, SITES={"one": {**SITE, "port": 8000}, "two": {**SITE, "port": 8001}})
+    settings = make_settings(
+        tmp_path,
+        openstack,
+        SITES={"one": {**SITE, "port": 8000}, "two": {**SITE, "port": 8001, "domains": ["two.example"]}},
+    )
     servers = [
         Server("appnode1", "appnode", "10.87.0.11", id="1"),
         Server("appnode2", "appnode", "10.87.0.12", "203.0.113.5", id="2", flavor="m1.small"),

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 OLD, NEW = (1, 22, 1), (1, 26, 3)
 SITE = {
@@ -20,15 +25,16 @@ DIRECTORY = "/etc/nginx"
 
 @pytest.fixture
 def nginx(declare):
-    def declared(*sites, version=NEW, default=False):
+    def declared(*sites, version=NEW, openssl=(3, 0), default=False, **attributes):
         given = [{"default": False, **site} for site in sites]
         if default:
             given[0].update(default=True, domains=[])
         pair = {"certificate": "PEM", "key": "KEY"}
+        told = {"version": version, "has_ipv6": True, "openssl": openssl}
         return declare(
             "nginx",
-            library={"nginx.version": lambda: version, "nginx.has_ipv6": lambda: True},
-            **{"nginx.sites": given, "nginx.certificates": {site["name"]: pair for site in sites}},
+            library={f"nginx.{name}": lambda value=value: value for name, value in told.items()},
+            **{"nginx.sites": given, "nginx.certificates": {site["name"]: pair for site in sites}, **attributes},
         )
 
     return declared
@@ -92,13 +98,81 @@ def test_a_site_that_is_gone_loses_its_files(nginx, monkeypatch):
     assert gone == {"sites-enabled/default", "sites-enabled/site-old.conf", "tls/old.key"}
 
 
+@pytest.mark.parametrize(("openssl", "curves"), [((3, 0), "X25519:"), ((3, 5), "?X25519MLKEM768:X25519:")])
+def test_keys_are_agreed_on_as_this_openssl_can(nginx, content, openssl, curves):
+    assert f"ssl_ecdh_curve {curves}" in content(nginx(SITE, openssl=openssl), f"{DIRECTORY}/nginx.conf")
+
+
+def test_a_site_has_its_own_sizes_and_rates(site, content):
+    text = site({**SITE, "body_size_mb": 7, "rate_limit": {"per_second": 3, "burst": 9}})
+    assert "client_max_body_size 7m;" in text
+    assert "zone=visitors-guestbook:10m rate=3r/s;" in text
+    assert text.count("limit_req zone=visitors-guestbook burst=9 nodelay;") == 2
+    assert "limit_req" not in site(SITE)
+
+
+def test_only_what_may_be_repeated_is_tried_elsewhere(nginx, content, site):
+    assert "non_idempotent" not in content(nginx(SITE), f"{DIRECTORY}/nginx.conf") + site(SITE)
+
+
+def test_headers_are_added_where_a_site_sends_none(nginx, content):
+    text = content(nginx(SITE, **{"nginx.headers": {"X-Frame-Options": 'a "b"'}}), f"{DIRECTORY}/nginx.conf")
+    assert 'map $upstream_http_x_frame_options $own_x_frame_options { default ""; "" "a \\"b\\""; }' in text
+    assert "add_header X-Frame-Options $own_x_frame_options always;" in text
+    assert "Permissions-Policy" not in text
+
+
+def test_a_site_in_maintenance_sends_nobody_on_and_remembers_it(nginx, content):
+    kitchen = nginx(SITE, **{"nginx.switch": {"guestbook": {"maintenance": True}}})
+    text = content(kitchen, f"{DIRECTORY}/sites-available/site-guestbook.conf")
+    assert "return 503;" in text
+    assert "error_page 502 503 504 /.deploymachine/maintenance.html;" in text
+    assert "proxy_pass" not in text
+    assert kitchen.resources["File"]["/etc/deploymachine/nginx/guestbook.maintenance"].action == ["create"]
+
+
+def test_a_site_that_was_switched_off_stays_off(nginx, monkeypatch, tmp_path):
+    monkeypatch.setenv("KOKKI_ROOT", str(tmp_path))
+    (tmp_path / "etc/deploymachine/nginx").mkdir(parents=True)
+    (tmp_path / "etc/deploymachine/nginx/guestbook.disabled").touch()
+    link, unknown = (f"{DIRECTORY}/sites-enabled/site-{name}.conf" for name in ("guestbook", "_"))
+    kitchen = nginx(SITE, default=True)
+    assert kitchen.resources["Link"][link].action == ["delete"]
+    assert kitchen.resources["Link"][unknown].action == ["create"]
+    again = nginx(SITE, default=True, **{"nginx.switch": {"guestbook": {"enabled": True}}})
+    assert again.resources["Link"][link].action == ["create"]
+    assert unknown not in again.resources["Link"]
+    assert again.resources["File"]["/etc/deploymachine/nginx/guestbook.disabled"].action == ["delete"]
+
+
+def test_who_asks_for_a_name_is_answered_here_or_passed_on(nginx, content):
+    path = f"{DIRECTORY}/snippets/acme.conf"
+    assert "root /var/www/acme;" in content(nginx(SITE), path)
+    assert "proxy_pass http://10.0.0.9:80;" in content(nginx(SITE, **{"nginx.acme_peer": "10.0.0.9"}), path)
+
+
+def test_a_proof_of_validity_is_fetched_where_somebody_gives_one(nginx):
+    asked = certificate(x509.AuthorityInformationAccess([responder("http://ocsp.example")]))
+    for pem, told in ((asked, "ssl_stapling on;\n"), (certificate(), ""), ("PEM", "")):
+        kitchen = nginx(SITE, **{"nginx.certificates": {"guestbook": {"certificate": pem, "key": "KEY"}}})
+        assert kitchen.resources["File"][f"{DIRECTORY}/tls/guestbook.stapling"].content == told
+
+
+def test_what_acme_brought_is_not_put_back(nginx):
+    kitchen = nginx({**SITE, "certificate": "acme"}, **{"certbot.sites": {"guestbook": SITE["domains"]}})
+    files = kitchen.resources["File"]
+    assert {files[f"{DIRECTORY}/tls/guestbook.{kind}"].action[0] for kind in ("crt", "key", "stapling")} == {"touch"}
+    assert "certificate of guestbook" in kitchen.resources["Execute"]
+
+
 @pytest.mark.parametrize("default", [True, False])
 def test_nginx_takes_the_whole_configuration(nginx, content, run, tmp_path, default):
     told = run("nginx", "-v")
     version = tuple(int(number) for number in re.search(r"/([\d.]+)", told)[1].split("."))
-    kitchen = nginx(SITE, EMPTY, version=version, default=default)
+    limited = {**SITE, "body_size_mb": 7, "rate_limit": {"per_second": 3, "burst": 9}}
+    kitchen = nginx(limited, EMPTY, version=version, default=default)
     for path in kitchen.resources["File"]:
-        if path.startswith((f"{DIRECTORY}/nginx.conf", f"{DIRECTORY}/sites-available/")):
+        if path.startswith((f"{DIRECTORY}/nginx.conf", f"{DIRECTORY}/sites-available/", f"{DIRECTORY}/snippets/")):
             place = tmp_path / path.removeprefix(f"{DIRECTORY}/").replace("sites-available", "sites-enabled")
             place.parent.mkdir(exist_ok=True)
             place.write_text(_moved(content(kitchen, path), tmp_path))
@@ -124,3 +198,17 @@ def certify(directory, *names):
         subject = ["-subj", f"/CN={name}", "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.crt"]
         curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         subprocess.run(["openssl", "req", "-x509", *curve, *subject], check=True, capture_output=True)
+        (directory / f"{name}.stapling").write_text("")
+
+
+def responder(url):
+    return x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url))
+
+
+def certificate(*extensions):
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    now = datetime.now(timezone.utc)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()

@@ -1,9 +1,12 @@
-"""What this server's nginx and kernel can do."""
+"""What this server's nginx, OpenSSL and kernel can do."""
 
 import functools
 import os
 import re
 import subprocess
+
+CURVES = ["X25519", "prime256v1", "secp384r1"]
+HYBRID = "?X25519MLKEM768"  # safe also from who records today and has a quantum computer later
 
 
 @functools.cache
@@ -24,6 +27,18 @@ def http2():
 
 def rejects_handshakes():
     return version() >= (1, 19, 4)
+
+
+def openssl():
+    """The version of the system's OpenSSL, which Python and nginx share."""
+    import ssl
+
+    return ssl.OPENSSL_VERSION_INFO[:2]
+
+
+def curves():
+    """What `ssl_ecdh_curve` takes: nginx does not start with one that OpenSSL doesn't know."""
+    return ":".join([HYBRID] * (openssl() >= (3, 5)) + CURVES)
 
 
 def has_ipv6():

@@ -3,20 +3,28 @@
 from kokki import *
 
 declared = len(env.resource_list)
+HERE, WEBROOT = "/usr/share/deploymachine/nginx", "/var/www/acme"
 
 Package("nginx")
 Directory("/etc/nginx/tls", mode=0o700)
 Directory("/var/cache/nginx", owner="www-data", group="root", mode=0o700)
-Directory("/usr/share/deploymachine/nginx", recursive=True, mode=0o755)
-File("/usr/share/deploymachine/nginx/unavailable.html", content=StaticFile("nginx/unavailable.html"), mode=0o644)
+for folder in (HERE, WEBROOT):
+    Directory(folder, recursive=True, mode=0o755)
+for page in ("unavailable", "maintenance"):
+    File(f"{HERE}/{page}.html", content=StaticFile(f"nginx/{page}.html"), mode=0o644)
+File("/etc/nginx/snippets/acme.conf", content=Template("nginx/acme.conf.j2", {"webroot": WEBROOT}), mode=0o644)
 File("/etc/nginx/nginx.conf", content=Template("nginx/nginx.conf.j2", {"nginx": env.cookbooks.nginx}), mode=0o644)
 File("/etc/nginx/sites-enabled/default", action="delete")
 env.include_recipe("nginx.sites")
+unit = SystemdUnit("nginx.service.d/deploymachine.conf", content=StaticFile("nginx/unit.conf"))
 
 Service(
     "nginx",
     action="start",
     enabled=True,
     reload_command="nginx -t -q && systemctl reload nginx",
-    subscribes=[("reload", resource) for resource in env.resource_list[declared:]],
+    subscribes=[("restart", unit)]
+    + [("reload", resource) for resource in env.resource_list[declared:] if resource is not unit],
 )
+if any(site.get("certificate") == "acme" for site in env.config.nginx.sites):
+    env.include_recipe("certbot")

@@ -3,35 +3,41 @@
 from kokki import *
 
 config, nginx, strangers = env.config.nginx, env.cookbooks.nginx, env.cookbook("base").strangers
-names = [site["name"] for site in config.sites]
-has_default = any(site.get("default") for site in config.sites)
 UNKNOWN = "_"  # what answers names that no site has
+TLS, SITES = "/etc/nginx/tls", "/etc/nginx/sites-"
 
 
-def enable(name, template, **variables):
+def enable(name, template, enabled=True, **variables):
     content = Template(f"nginx/{template}.conf.j2", {"nginx": nginx, **variables})
-    File(f"/etc/nginx/sites-available/site-{name}.conf", content=content, mode=0o644)
-    Link(f"/etc/nginx/sites-enabled/site-{name}.conf", to=f"../sites-available/site-{name}.conf")
+    File(f"{SITES}available/site-{name}.conf", content=content, mode=0o644)
+    link = f"{SITES}enabled/site-{name}.conf"
+    Link(link, to=f"../sites-available/site-{name}.conf", action="create" if enabled else "delete")
 
 
-for site in config.sites:
-    name = site["name"]
+def certify(name, acme):
     if name not in config.certificates:
         raise Fail(f"nginx.certificates has none for the site {name}")
-    pair = config.certificates[name]
-    File(f"/etc/nginx/tls/{name}.crt", content=pair["certificate"], mode=0o644)
-    File(f"/etc/nginx/tls/{name}.key", content=pair["key"], mode=0o600, backup=False)
-    enable(name, "site", site=site)
+    pair, action = config.certificates[name], "touch" if acme else "create"  # what certbot brought stays
+    File(f"{TLS}/{name}.crt", content=pair["certificate"], mode=0o644, action=action)
+    File(f"{TLS}/{name}.key", content=pair["key"], mode=0o600, backup=False, action=action)
+    stapling = "" if acme else nginx.stapling(pair["certificate"])
+    File(f"{TLS}/{name}.stapling", content=stapling, mode=0o644, action=action)
 
+
+names = [site["name"] for site in config.sites]
+states = nginx.states(names, config.switch)
+for site in config.sites:
+    state = states[site["name"]]
+    certify(site["name"], site.get("certificate") == "acme")
+    enable(site["name"], "site", state["enabled"], site=site, maintenance=state["maintenance"])
+
+has_default = any(site.get("default") and states[site["name"]]["enabled"] for site in config.sites)
 if not has_default:
     enable(UNKNOWN, "unknown", names=names)
 
-enabled = [f"site-{name}.conf" for name in names + [UNKNOWN] * (not has_default)]
-gone = [
-    *strangers("/etc/nginx/sites-enabled", "site-*.conf", enabled),
-    *strangers("/etc/nginx/sites-available", "site-*.conf", enabled),
-    *strangers("/etc/nginx/tls", "*.crt", [f"{name}.crt" for name in names]),
-    *strangers("/etc/nginx/tls", "*.key", [f"{name}.key" for name in names]),
-]
+known = [f"site-{name}.conf" for name in names + [UNKNOWN] * (not has_default)]
+gone = [path for kind in ("enabled", "available") for path in strangers(f"{SITES}{kind}", "site-*.conf", known)]
+for suffix in ("crt", "key", "stapling"):
+    gone += strangers(TLS, f"*.{suffix}", [f"{name}.{suffix}" for name in names])
 for path in gone:
-    File(path, action="delete")
+    File(path, action="delete", backup=not path.endswith(".key"))
