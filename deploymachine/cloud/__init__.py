@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from deploymachine.cloud import describe, groups, hostkeys
+from deploymachine.cloud import describe, foresee, groups, hostkeys
 from deploymachine.cloud.bake import BAKED
 from deploymachine.cloud.boot import Booting
 from deploymachine.cloud.change import Changes
@@ -115,6 +115,14 @@ class Cloud(Changes):
         """Make the security groups what settings.py and the servers there are ask for. Raises CloudError."""
         if raws := self._raws():
             groups.keep(self.connection, self.settings, raws, ())
+
+    def foresee(self, names: Sequence[str]) -> None:
+        """Look whether servers that are to be booted could be; nothing is made. Raises CloudError, UsageError."""
+        foresee.check(self.connection, self.settings, [boot_spec(self.settings, name) for name in names])
+
+    def lacking_rules(self) -> list[str]:
+        """What the deployment's security groups should let in and do not, in words."""
+        return foresee.lacking_rules(self.connection, self.settings)
 
     def pin_host_keys(self, servers: Iterable[Server]) -> None:
         """Pin the host keys that the cloud's metadata holds for servers of which none is pinned here."""

@@ -158,15 +158,19 @@ def _make(connection: Connection, settings: Settings, kind: str) -> SecurityGrou
 
 
 def _add_missing(connection: Connection, group: SecurityGroup, wanted: Iterable[Rule]) -> None:
+    for rule in missing_rules(group, wanted):
+        try:
+            connection.network.create_security_group_rule(security_group_id=group.id, **rule)
+        except Exception as error:
+            if status_of(error) != 409 or "uota" in str(error):  # exists already: another run was quicker
+                raise
+
+
+def missing_rules(group: SecurityGroup, wanted: Iterable[Rule]) -> list[Rule]:
+    """Those of `wanted` that the group does not have, each once."""
     present = {_identity(rule) for rule in group.security_group_rules or []}
-    for rule in wanted:
-        if _identity(rule) not in present:
-            present.add(_identity(rule))
-            try:
-                connection.network.create_security_group_rule(security_group_id=group.id, **rule)
-            except Exception as error:
-                if status_of(error) != 409 or "uota" in str(error):  # exists already: another run was quicker
-                    raise
+    missing = {_identity(rule): rule for rule in wanted}
+    return [rule for identity, rule in missing.items() if identity not in present]
 
 
 def _remove_stale(connection: Connection, group: SecurityGroup, wanted: Iterable[Rule]) -> None:

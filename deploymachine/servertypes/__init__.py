@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -68,6 +69,20 @@ def names() -> tuple[str, ...]:
 def parts(kind: str) -> tuple[str, ...]:
     """The plain types that `kind` is made of: ("loadbalancer", "appnode") for an appbalancer."""
     return tuple(getattr(_module(kind), "PARTS", (kind,))) if kind in names() else (kind,)
+
+
+def lacking(kinds: Iterable[str], settings: Settings) -> tuple[str, ...]:
+    """The plain types that servers of `kinds` do no work of and that the sites can't be served without."""
+    needed = ["loadbalancer", "appnode"]
+    if any(site.database is not None for site in settings.SITES.values()):
+        needed.append("dbserver")
+    there = {part for kind in kinds for part in parts(kind)}
+    return tuple(part for part in needed if part not in there)
+
+
+def can_serve(kinds: Iterable[str], settings: Settings) -> bool:
+    """Whether servers of these types, one of each, bring the sites to their visitors."""
+    return not lacking(kinds, settings)
 
 
 def lets_in(kind: str) -> tuple[str, ...]:

@@ -196,7 +196,8 @@ def _of_databases(seen: Sequence[Seen]) -> Iterator[Concern]:
     roles = {one.server.name: one.answer["database"]["role"] for one in seen if one.answer and one.answer["database"]}
     leading = sorted(name for name, role in roles.items() if role == "primary")
     keepers = [one for one in seen if "dbserver" in parts(one.server.type)]
-    if roles and not leading and all(one.answer for one in keepers):
+    silent = "stopped" in roles.values() or any(one.answer is None for one in keepers)  # one of them may lead
+    if roles and not leading and not silent:
         todo = "`fab server:NAME postgresql.promote` makes a replica the primary"
         yield Concern(min(roles), "database", NOW, "no database server leads", todo)
     for name in leading[1:]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from deploymachine.inventory import Inventory, Server
 from deploymachine.settings_file import execute, settings_path
 from deploymachine.tasks import (
     _deployment,
+    check,
     cookbooks,
     devcloud,
     logs,
@@ -66,7 +68,7 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
     return [
         *(
             one
-            for module in (openstack, openstack_change, servers, reboots, status, ssh_config, logs, devcloud)
+            for module in (openstack, openstack_change, servers, reboots, status, check, ssh_config, logs, devcloud)
             for one in _tasks(module)
         ),
         _selecting("everything", lambda inventory: inventory.servers, "Select every server."),
@@ -131,4 +133,6 @@ def _own_tasks(directory: Path) -> list[Task[Any]]:
     try:
         return [value for value in execute(path).values() if isinstance(value, Task)]
     except SettingsError as error:
+        if check.check.name in sys.argv[1:]:  # which tells this among the rest
+            return []
         raise Exit(f"error: {error}", 1) from None

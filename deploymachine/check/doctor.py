@@ -1,0 +1,70 @@
+"""A deployment's directory in, every line of `fab check` out, in order, as they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from deploymachine.check import clouds, here, network, roles
+from deploymachine.check.lines import Line, failed, looked, ok, warn
+from deploymachine.errors import DeployMachineError
+from deploymachine.inventory import Inventory, fixed
+from deploymachine.settings import Settings, load
+
+
+def examine(directory: Path) -> Iterator[Line]:
+    """Works with nothing booted, and with settings that can't be read; raises nothing."""
+    yield from looked("versions", here.versions)
+    yield from looked("fab_local.py", lambda: here.own_tasks(directory))
+    try:
+        settings = load(directory)
+    except DeployMachineError as error:
+        yield failed("settings", error)
+        yield warn("the rest", "not looked at: it depends on the settings", "mend them, then `fab check` again")
+        return
+    yield ok("settings", f"deployment {settings.DEPLOYMENT}, {_counted(settings)}")
+    yield from looked("roles", lambda: roles.roles(settings))
+    yield from looked("sites", lambda: roles.serving(settings))
+    yield from looked("keys", lambda: here.keys(settings))
+    yield from looked("secrets", lambda: here.private_files(settings))
+    yield from looked("cloud", lambda: _outside(settings))
+
+
+def _counted(settings: Settings) -> str:
+    named = [*settings.OPENSTACK_SERVERS.values(), *settings.SERVERS.values()]
+    counts = {"server": sum(map(len, named)), "site": len(settings.SITES), "database": len(settings.DATABASES)}
+    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+
+
+def _outside(settings: Settings) -> Iterator[Line]:
+    """The cloud, then what needs its servers' addresses."""
+    if not settings.OPENSTACK_SERVERS:
+        yield clouds.no_clouds_needed()
+        yield from _of_servers(settings, Inventory(fixed(settings)))
+        return
+    from deploymachine.cloud import connect
+
+    cloud = connect(settings)
+    yield clouds.credentials(cloud)
+    booted = list(cloud.servers())
+    inventory = Inventory([*booted, *fixed(settings)])
+    yield from looked("quota", lambda: clouds.room(cloud, inventory, settings))
+    yield from looked("groups", lambda: clouds.groups(cloud))
+    yield from _of_servers(settings, inventory)
+
+
+def _of_servers(settings: Settings, inventory: Inventory) -> Iterator[Line]:
+    yield from looked("dns", lambda: network.names(settings, inventory))
+    yield from looked("ports", lambda: network.ports(settings, inventory))
+    yield from looked("servers", lambda: _servers(settings, inventory))
+
+
+def _servers(settings: Settings, inventory: Inventory) -> Iterable[Line]:
+    from deploymachine.secrets import Secrets
+    from deploymachine.servertypes import Deployment
+    from deploymachine.status.asking import look
+
+    if not len(inventory):
+        return []
+    deployment = Deployment(settings, inventory, Secrets(settings.state / "secrets.json"))
+    return clouds.servers(look(deployment, inventory.servers))
