@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional
 
+from admins import remember
 from records import recorder
 
 Event = Dict[str, Any]
@@ -21,6 +22,7 @@ def run(request: Event, stdin: BinaryIO, attachment: int) -> int:
     """Carry out one request; `attachment` more bytes on stdin are put into a file for it. Returns the exit code."""
     # Whatever a recipe or a library prints goes to stderr: stdout holds events and nothing else.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    remember()
     _forget_who_came_in()
     os.dup2(2, 1)
     emit = _emitter(events, recorder(request))
