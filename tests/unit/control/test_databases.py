@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
-from deploymachine.errors import SettingsError, UsageError
+from deploymachine import databases
+from deploymachine.errors import ConnectError, SettingsError, UsageError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.secrets import Secret
 from deploymachine.servertypes import Deployment, _database, attributes
@@ -105,3 +107,53 @@ def test_object_storage_is_told_its_secret_from_a_file(deployment: Deployment) -
     found = attributes(DBSERVER, stored)["postgresql.backup.s3"]
     assert (found["secret"], found["bucket"], found["path"]) == ("very secret", "b-1", "/")
     assert all(isinstance(found[name], Secret) for name in ("secret", "cipher_pass"))
+
+
+NOW = datetime(2026, 2, 1, 12, 0, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("2026-01-31 12:00", "2026-01-31 12:00:00.000000+00"),
+        ("2026-01-31T12:00:05Z", "2026-01-31 12:00:05.000000+00"),
+        ("2026-01-31 12:00:05.25", "2026-01-31 12:00:05.250000+00"),
+    ],
+)
+def test_a_moment_is_written_in_utc(written: str, told: str) -> None:
+    assert databases.moment(written, NOW) == told
+
+
+@pytest.mark.parametrize(("written", "why"), [("yesterday", "is no time"), ("2026-02-01 12:01", "still to come")])
+def test_what_is_no_moment_is_refused(written: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        databases.moment(written, NOW)
+
+
+@pytest.mark.parametrize(
+    ("roles", "expected"),
+    [
+        ({"dbserver2": "replica", "dbserver1": "primary"}, databases.Old(DBSERVER, silent=False)),
+        ({"dbserver2": "replica", "dbserver1": "retired"}, databases.Old(DBSERVER, silent=False)),
+        ({"dbserver2": "replica"}, databases.Old(DBSERVER, silent=True)),
+        ({"dbserver2": "primary", "dbserver1": "replica"}, None),
+    ],
+)
+def test_who_has_to_be_given_up_first(
+    two: Deployment, roles: dict[str, str], expected: databases.Old | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(server: Server, _action: str, _deployment: Deployment) -> dict[str, str]:
+        if server.name not in roles:
+            raise ConnectError(f"{server.name} does not answer")
+        return {"role": roles[server.name]}
+
+    monkeypatch.setattr(databases, "look", look)
+    assert databases.old_primary(SECOND, two) == expected
+
+
+def test_who_does_not_copy_can_not_take_over(two: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "look", lambda *_: {"role": "stopped"})
+    with pytest.raises(UsageError, match="dbserver2 can't lead: its PostgreSQL is stopped"):
+        databases.old_primary(SECOND, two)
+    with pytest.raises(UsageError, match="appnode1 keeps no databases"):
+        databases.old_primary(APPNODE, two)

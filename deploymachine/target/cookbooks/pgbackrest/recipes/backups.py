@@ -17,8 +17,9 @@ File(
     mode=0o640,
     backup=False,  # it may hold secrets
 )
+begins = []
 if not config.primary:  # a replica has none of its own
-    library.Stanza("main")
+    begins.append(library.Stanza("main"))
 File(
     f"/etc/postgresql/{version}/main/conf.d/pgbackrest.conf",
     content=Template("pgbackrest/archive.conf.j2"),
@@ -38,4 +39,11 @@ for program, unit, command, leaves in (
     variables = {"command": f"{DIRECTORY}/{program} {command}", "leaves": leaves, "version": version}
     SystemdUnit(f"{unit}.service", content=Template("pgbackrest/service.j2", variables))
 timer = SystemdUnit("deploymachine-backup.timer", content=Template("pgbackrest/timer.j2"))
-Service("deploymachine-backup.timer", action="start", enabled=True, subscribes=[("restart", timer)])
+# Started anew it makes the first backup soon, also on a server that leads from now on.
+begins.append(timer)
+Service(
+    "deploymachine-backup.timer",
+    action="start",
+    enabled=True,
+    subscribes=[("restart", begin) for begin in begins],
+)

@@ -37,6 +37,11 @@ def refuse_to_change_sides(config, version):
         )
 
 
+def refuse_to_lead_again(config):
+    if config.primary is None:
+        raise Fail("The databases here were given up to another server's; this one is not the primary", hint=WHO)
+
+
 class PostgresqlCopy(Resource):
     """name: the data directory. What Debian's package puts there, never used, gives way to a copy of the primary's."""
 

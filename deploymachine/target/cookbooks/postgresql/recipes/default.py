@@ -3,7 +3,8 @@
 from kokki import *
 
 if env.cookbooks.postgresql.is_retired():
-    pass  # another server has taken over: what is here is nobody's business but a person's
+    # Another server has taken over: what is here is nobody's business but a person's.
+    env.cookbooks.postgresql.refuse_to_lead_again(env.config.postgresql)
 elif env.config.postgresql.primary:
     env.include_recipe("postgresql.server")  # what it holds comes from there
 else:
