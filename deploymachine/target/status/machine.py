@@ -71,7 +71,7 @@ def _mounts() -> Iterator[str]:
     for line in _text("proc/self/mounts").splitlines():
         device, path = line.split()[:2]
         path = path.encode().decode("unicode_escape")
-        if device.startswith("/dev/") and not path.startswith(("/boot/efi", "/snap/")) and os.path.isdir(path):
+        if device.startswith("/dev/") and not path.startswith(("/boot/efi", "/snap/", "/run/")) and os.path.isdir(path):
             yield path
 
 
