@@ -66,6 +66,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")))
 
 
+@cache
 def parts(kind: str) -> tuple[str, ...]:
     """The plain types that `kind` is made of: ("loadbalancer", "appnode") for an appbalancer."""
     return tuple(getattr(_module(kind), "PARTS", (kind,))) if kind in names() else (kind,)
