@@ -24,9 +24,12 @@ Emit = Callable[[Event], None]
 
 COPY = "etc/deploymachine/bake"  # written by the copy's user-data
 # What would go on writing.
-SERVICES = ["supervisor", "nginx", "cron", "rsyslog", "redis-server", "rabbitmq-server", "epmd.socket", "epmd"]
-# What would let in anybody without the configuration that is its own; cooking enables them again.
-DOORS = ["redis-server", "rabbitmq-server", "epmd.socket"]
+SERVICES = [
+    *("supervisor", "nginx", "cron", "rsyslog", "redis-server", "rabbitmq-server", "epmd.socket", "epmd", "pgbouncer"),
+    *("certbot.timer", "deploymachine-certificates.socket", "deploymachine-certificates-fetch.timer", "swapfile.swap"),
+]
+# What would let in anybody without the configuration that is its own, or could not begin; cooking enables them again.
+DOORS = ["redis-server", "rabbitmq-server", "epmd.socket", "pgbouncer", "swapfile.swap"]
 PEOPLE = ["root", "home/*", "srv/sites/*", "var/lib/postgresql"]  # whose homes may hold keys and passwords
 # Overwritten, then removed.
 SECRET = [
@@ -37,6 +40,11 @@ SECRET = [
     "etc/nginx/tls/*",
     "etc/rsyslog.d/tls/*",
     "var/spool/rsyslog/*",
+    "swapfile",  # whatever was in memory
+    "etc/pgbouncer/userlist.txt",
+    "etc/pgbouncer/running.ini",
+    "etc/letsencrypt/*",
+    "etc/deploymachine/certificates/*",
     "etc/redis/redis.conf",
     "etc/redis/tls/*",
     "var/lib/redis/*",

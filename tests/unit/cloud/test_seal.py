@@ -20,6 +20,10 @@ OWN = [
     "etc/supervisor/conf.d/beat-blog.conf",
     "etc/systemd/system/cron-blog-check.service",
     "etc/systemd/system/timers.target.wants/cron-blog-check.timer",
+    "swapfile",
+    "etc/pgbouncer/userlist.txt",
+    "etc/letsencrypt/accounts/1/private_key.json",
+    "etc/deploymachine/certificates/server.key",
     "etc/redis/redis.conf",
     "etc/rabbitmq/rabbitmq.conf",
     "var/lib/redis/appendonly.aof",
@@ -76,7 +80,7 @@ def disk(tmp_path, monkeypatch):
 def sealed(token=TOKEN, secrets=()):
     told = []
     request = {"command": "seal", "token": token, "user": "deploy", "secrets": [{"$secret": one} for one in secrets]}
-    return _dispatch(request, told.append), told
+    return _dispatch(request, told.append, None), told
 
 
 def test_what_is_a_servers_own_goes_and_what_takes_long_stays(disk):
@@ -90,7 +94,7 @@ def test_what_is_a_servers_own_goes_and_what_takes_long_stays(disk):
     assert "appnode1" not in (root / "etc/hosts").read_text()
     assert (root / "var/log/nginx/access.log").read_text() == ""
     assert "userdel --force --remove deploy" in ran
-    closed = {"nftables.service", "redis-server", "rabbitmq-server", "epmd.socket"}
+    closed = {"nftables.service", "redis-server", "rabbitmq-server", "epmd.socket", "pgbouncer", "swapfile.swap"}
     assert {f"systemctl disable {unit}" for unit in closed} <= set(ran)
 
 

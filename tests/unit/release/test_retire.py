@@ -57,7 +57,7 @@ class Program:
 def asked(action, *, seconds=0.05, queues=True, force=False):
     told = []
     request = {"command": "retire", "action": action, "seconds": seconds, "queues": queues, "force": force}
-    code = _dispatch(request, told.append, *([None] * (_dispatch.__code__.co_argcount - 2)))
+    code = _dispatch(request, told.append, None)
     assert code == 0, told
     return told[-1]["result"]
 
