@@ -153,6 +153,15 @@ def test_the_deploy_users_password_never_ends(declare, tmp_path, least, most, st
     assert not password_stays("nobody", str(tmp_path / "shadow"))
 
 
+def test_a_mount_has_all_options_or_not(declare, tmp_path):
+    (tmp_path / "mounts").write_text("tmpfs /here tmpfs rw,nosuid,nodev 0 0\ntmpfs /run tmpfs rw,noexec 0 0\n")
+    mounted_with = declare("base.pip").cookbooks.base.mounted_with
+    table = str(tmp_path / "mounts")
+    assert mounted_with("/here", ["nosuid", "nodev"], table)
+    assert not mounted_with("/here", ["nosuid", "noexec"], table)
+    assert not mounted_with("/there", [], table)
+
+
 def test_moduli_that_are_too_small_are_seen(declare, tmp_path):
     weak = declare("base.pip").cookbooks.base.weak_moduli
     path = tmp_path / "moduli"

@@ -19,6 +19,7 @@ Execute(
     command=["chage", "--mindays", "0", "--maxdays", "-1", base.deploy_username],
     not_if=lambda: env.cookbooks.base.password_stays(base.deploy_username),
 )
+Directory(home, owner=base.deploy_username, group=base.deploy_username, mode=0o700)
 Directory(f"{home}/.ssh", owner=base.deploy_username, group=base.deploy_username, mode=0o700)
 File(
     f"{home}/.ssh/authorized_keys",
