@@ -22,13 +22,15 @@ PORT = 4402
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     settings = deployment.settings
-    if not sites(settings):
-        return {"nginx.acme_peer": None}
     balancers = deployment.inventory.serving("loadbalancer")
     leader = balancers[0] if balancers else server
     follows = leader.name != server.name
+    # Passed on before there is a site for it, too: so the first time that somebody asks finds the way.
+    found: dict[str, Any] = {"nginx.acme_peer": leader.private_ip if follows else None}
+    if not sites(settings):
+        return found
     return {
-        "nginx.acme_peer": leader.private_ip if follows else None,
+        **found,
         "certbot.sites": sites(settings),
         "certbot.email": settings.ACME_EMAIL,
         "certbot.directory": settings.ACME_DIRECTORY,

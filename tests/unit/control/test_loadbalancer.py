@@ -166,6 +166,7 @@ def test_one_alone_needs_no_proof_of_who_it_is(said: Said) -> None:
 def test_without_acme_nothing_of_it_is_there(said: Said) -> None:
     found = of("loadbalancer2", said(""))
     assert {name for name in found if name.startswith("certbot.")} == set()
+    assert found["nginx.acme_peer"] == "10.0.0.11"
     assert 4402 not in {rule["port"] for rule in found["base.firewall_rules"]}  # type: ignore[attr-defined]
 
 

@@ -30,7 +30,7 @@ def nginx(declare):
         if default:
             given[0].update(default=True, domains=[])
         pair = {"certificate": "PEM", "key": "KEY"}
-        told = {"version": version, "has_ipv6": True, "openssl": openssl}
+        told = {"version": version, "has_ipv6": True, "openssl": openssl, "nameservers": ["127.0.0.53", "[fd00::53]"]}
         return declare(
             "nginx",
             library={f"nginx.{name}": lambda value=value: value for name, value in told.items()},

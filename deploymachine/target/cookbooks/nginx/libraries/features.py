@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 
+from kokki.paths import system_path
+
 CURVES = ["X25519", "prime256v1", "secp384r1"]
 HYBRID = "?X25519MLKEM768"  # safe also from who records today and has a quantum computer later
 
@@ -39,6 +41,17 @@ def openssl():
 def curves():
     """What `ssl_ecdh_curve` takes: nginx does not start with one that OpenSSL doesn't know."""
     return ":".join([HYBRID] * (openssl() >= (3, 5)) + CURVES)
+
+
+def nameservers():
+    """Those of this server, as nginx writes them."""
+    try:
+        with open(system_path("/etc/resolv.conf"), encoding="utf-8") as file:
+            words = [line.split() for line in file]
+    except OSError:
+        return []
+    found = [line[1] for line in words if line[:1] == ["nameserver"] and len(line) > 1 and "%" not in line[1]]
+    return [f"[{address}]" if ":" in address else address for address in found]
 
 
 def has_ipv6():
