@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from deploymachine.errors import ConnectError, ConvergeError, DeployMachineError
+from deploymachine.errors import ConnectError, ConvergeError, DeployMachineError, HostKeyError
 from deploymachine.inventory import Server
 from deploymachine.ssh import Connection, Login, connect
 
 if TYPE_CHECKING:
     from deploymachine.settings import Settings
 
-REFUSED_FOR = (0.2, 0.5, 1.0, 2.0)  # seconds
+RELOADING_FOR = (0.2, 0.5, 1.0, 2.0)  # seconds
 
 
 def connect_anew(server: Server, login: Login, settings: Settings) -> Connection:
-    """Log in at an sshd that was just told to reload: it listens nowhere for a moment, longer on a busy machine."""
-    for pause in REFUSED_FOR:
+    """Log in at an sshd that was just told to reload.
+
+    For a moment, longer on a busy machine, it still shows the key it had before, or listens nowhere.
+    """
+    for pause in RELOADING_FOR:
         try:
             return connect(server, login, settings)
         except ConnectError as error:
-            if not isinstance(error.__context__, ConnectionRefusedError):
+            if not isinstance(error, HostKeyError) and not isinstance(error.__context__, ConnectionRefusedError):
                 raise
             time.sleep(pause)
     return connect(server, login, settings)

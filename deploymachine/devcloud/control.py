@@ -82,7 +82,7 @@ def up(directory: Path, progress: Progress = print) -> bool:
     with host.locked():
         place = layout.load(state)
         if place is None:
-            place = layout.choose(state)
+            place = layout.choose(state, host.neighbours())
             place.save()
         host.enter(place)
         changed = running(state) is None

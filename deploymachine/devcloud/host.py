@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploymachine.devcloud.layout import Layout
+from deploymachine.devcloud.layout import Layout, load
 from deploymachine.devcloud.run import run, succeeds
 
 REGISTER = Path("/run/deploymachine-devcloud")  # gone after a reboot, as the switches are
@@ -51,6 +51,12 @@ def leave(layout: Layout) -> None:
         if original.exists():
             switch.write_text(original.read_text())
     run(["rm", "-rf", str(REGISTER)])
+
+
+def neighbours() -> list[Layout]:
+    """Every devcloud that is up on this machine, also one whose API has died."""
+    found = [load(Path(entry.read_text())) for entry in REGISTER.glob("devcloud_*")]
+    return [one for one in found if one is not None]
 
 
 def remains(directory: Path) -> Layout | None:

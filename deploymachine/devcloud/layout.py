@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -98,14 +98,17 @@ def load(directory: Path) -> Layout | None:
     return Layout(**{**row, "directory": Path(row["directory"]), "images": Path(row["images"])})
 
 
-def choose(directory: Path) -> Layout:
-    """A new layout that collides with no route, address or listener of this machine."""
-    taken = used_networks()
-    network, floating = free_networks(taken)
+def choose(directory: Path, neighbours: Sequence[Layout] = ()) -> Layout:
+    """A new layout that collides with no route, address or listener of this machine.
+
+    neighbours: other devclouds here; one whose API has died gets its port back when it comes up again.
+    """
+    theirs = [IPv4Network(text) for one in neighbours for text in (one.network, one.floating)]
+    network, floating = free_networks([*used_networks(), *theirs])
     return Layout(
         directory=directory,
         images=images_directory(),
-        port=int(os.environ.get("DEPLOYMACHINE_DEVCLOUD_PORT") or free_port()),
+        port=int(os.environ.get("DEPLOYMACHINE_DEVCLOUD_PORT") or free_port({one.port for one in neighbours})),
         network=os.environ.get("DEPLOYMACHINE_DEVCLOUD_NETWORK") or network,
         floating=os.environ.get("DEPLOYMACHINE_DEVCLOUD_FLOATING") or floating,
         password=secrets.token_urlsafe(18),
@@ -157,8 +160,8 @@ def used_networks() -> list[IPv4Network]:
     return [IPv4Network(text, strict=False) for text in [*routes, *addresses] if text != "default"]
 
 
-def free_port() -> int:
-    for port in range(FIRST_PORT, FIRST_PORT + 1000):
+def free_port(taken: Collection[int] = ()) -> int:
+    for port in (one for one in range(FIRST_PORT, FIRST_PORT + 1000) if one not in taken):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

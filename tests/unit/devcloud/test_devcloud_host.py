@@ -66,6 +66,21 @@ def test_networks_are_chosen_free():
         layout.free_networks([IPv4Network("10.0.0.0/8")])
 
 
+def test_a_neighbour_whose_api_has_died_keeps_its_port_and_networks(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "REGISTER", tmp_path / "register")
+    monkeypatch.setattr(layout, "run", lambda _words: "[]")
+    monkeypatch.setattr(layout, "uplink_mtu", lambda: 1500)
+    first = layout.choose(tmp_path / "first")
+    first.save()
+    host.REGISTER.mkdir()
+    (host.REGISTER / first.table).write_text(str(first.directory))
+    (host.REGISTER / "devcloud_gone").write_text(str(tmp_path / "deleted"))
+    assert host.neighbours() == [first]
+    second = layout.choose(tmp_path / "second", host.neighbours())
+    assert second.port > first.port
+    assert (second.network, second.floating) != (first.network, first.floating)
+
+
 def test_names_of_links_fit_the_kernel():
     assert len(PLACE.machine(99999)) <= 15
 
