@@ -43,7 +43,7 @@ def test_on_debian_13(place, name):
     assert (outcome.image, outcome.count > 0, len(outcome.changes) > 0) == ("debian-13", True, True)
 
 
-@pytest.mark.parametrize("name", ["base", "logs"])
+@pytest.mark.parametrize("name", ["base", "logs", "pgbouncer"])
 def test_on_debian_12(place, name):
     outcome = check(cookbooks.cookbook(name, ()), (), place, LineReport(io.StringIO()), "debian-12")
     assert outcome.image == "debian-12"
