@@ -17,7 +17,7 @@ demo-down: setup ## take the demo away: no process, mount, link, address or fire
 	@$(SUDO) scripts/demo down
 
 test: setup lint ## lint, types, unit tests, and the main job on real machines
-	$(SUDO) $(BIN)/pytest --numprocesses=3 --dist=loadgroup
+	$(SUDO) $(BIN)/pytest --numprocesses=3
 
 test-openstack: setup ## the cloud part and the main job against a real Keystone, Nova, Glance, Neutron and Placement
 	$(SUDO) env DEPLOYMACHINE_OPENSTACK=1 nice $(BIN)/pytest tests/openstack

@@ -1,14 +1,26 @@
-"""Collected tests in, each with the worker group it belongs to out: machines are booted once, not once a worker."""
+"""Tests in, which of them share a process out: machines are booted once, not once a process."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+SHARE_A_PROCESS = {
+    "main job": "bake main_job main_job_faults rework scaling",
+    "types": "caches_and_tasks databases fleets hardened_units hardening loadbalancers logs one_gigabyte",
+}
+GROUPS = {f"test_{word}.py": group for group, words in SHARE_A_PROCESS.items() for word in words.split()}
 
 
-@pytest.hookimpl(tryfirst=True)  # before the worker reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares the fleet runs in one worker, other machines in a second; the rest goes where there is room."""
-    for item in items:
-        if item.get_closest_marker("devcloud") is not None:
-            shares_fleet = "fleet" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("fleet" if shares_fleet else "machines"))
+class OneDevcloudEach(LoadScopeScheduling):  # type: ignore[misc]
+    """What boots machines runs in as many processes as there are groups; unit tests go where there is room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        return GROUPS.get(path.rsplit("/", 1)[-1], "devcloud") if path.startswith("tests/devcloud/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneDevcloudEach:
+    return OneDevcloudEach(config, log)
