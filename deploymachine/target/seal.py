@@ -58,6 +58,7 @@ SECRET = [
     "var/lib/cloud/*",
     "var/lib/deploymachine/kokki/*",
     "var/lib/deploymachine/*.tar",
+    "var/lib/deploymachine/admins",
     "var/lib/systemd/credential.secret",
     "var/lib/systemd/random-seed",
     "var/backups/*",
