@@ -66,7 +66,7 @@ def test_supervisor_becomes_another_user_who_writes_nowhere_but_below_srv(harden
     hardened.write("/etc/supervisor/conf.d/probe.conf", PROGRAM)
     hardened.sh("supervisorctl update")
     assert until(lambda: "RUNNING" in hardened.sh("supervisorctl status probe || true"))
-    said = hardened.sh("cat /var/log/supervisor/probe-std*")
+    said = hardened.sh("cat /var/log/supervisor/probe-stdout* /var/log/supervisor/probe-stderr*")
     assert said.splitlines()[0] == "www-data"
     assert "Read-only file system" in said
     assert (hardened.there("/srv/probe"), hardened.there("/var/probe")) == (True, False)
