@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from deploymachine.servertypes import Deployment
 
-DAYS = 397
+DAYS = 365
 RENEW_DAYS = 30
 
 

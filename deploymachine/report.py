@@ -151,7 +151,7 @@ class LineReport(Report):
     def show_event(self, row: Row, event: Event) -> None:
         if event["event"] in {"resource-done", "step-done"} and event["state"] in TOLD:
             self._say(row, _sentence(event))
-            for line in event.get("diff", "").splitlines() if event["state"] == "would-change" else ():
+            for line in event.get("diff", "").splitlines() if event["state"] == "would-change" else _excused(event):
                 self._say(row, f"    {line}")
 
     def show_end(self, row: Row) -> None:
@@ -211,6 +211,8 @@ class TableReport(Report):
         if event.get("state") in {"would-change", "unknown"}:
             self._diffs.append(f"{row.server.name}: {_sentence(event)}")
             self._diffs += [f"    {line}" for line in event.get("diff", "").splitlines()]
+        elif event.get("ignored"):
+            self._diffs += [f"{row.server.name}: {_sentence(event)}", *(f"    {line}" for line in _excused(event))]
 
     def close(self, finished: bool) -> None:
         if self._live is not None:
@@ -260,6 +262,12 @@ def _name(event: Event) -> str:
 def _sentence(event: Event) -> str:
     changes = "; ".join(event.get("changes", ())) or event.get("detail", "")
     return f"{_name(event)} {event['state']}" + (f": {changes}" if changes else "")
+
+
+def _excused(event: Event) -> list[str]:
+    """Why a resource failed, where the run goes on all the same: no error will tell it."""
+    error = event.get("error") or {}
+    return [line for line in (error.get("message"), *error.get("output", ())) if line] if event.get("ignored") else []
 
 
 def _counted(number: int, noun: str) -> str:

@@ -197,7 +197,9 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     )
     both = [Visitor(made.server(name).address, NAMES[0]) for name in (FIRST, SECOND)]
     # The authority is away: the first try fails and says so, and what was there serves on.
-    assert "Execute[certificate of guestbook] failed" in made.fab("kokki:dbappbalancer")
+    told = made.fab("kokki:dbappbalancer")
+    assert "Execute[certificate of guestbook] failed" in told
+    assert "Connection refused" in told
     assert both[0].ask().signer == f"CN={NAMES[0]}"
     made.sudo(FIRST, f"systemd-run -q --unit test-authority -E PEBBLE_VA_NOSLEEP=1 {AUTHORITY}")
     assert until(lambda: reaches(made, FIRST, 14000))
@@ -218,8 +220,21 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     assert until(lambda: served.isdisjoint({one.connect().getpeercert(binary_form=True) for one in both}))
     assert "Pebble" in made.fab("loadbalancer", "nginx.status")
     assert made.sudo(SECOND, "stat -c '%a %U' /etc/nginx/tls/guestbook.key").strip() == "600 root"
-    refused = f"timeout 5 openssl s_client -connect {where}:4402 </dev/null 2>&1 || true"
-    assert "BEGIN PRIVATE KEY" not in made.sudo(SECOND, refused)
+    strangers = f"timeout 5 openssl s_client -connect {where}:4402 </dev/null 2>&1 || true"
+    assert "certificate required" in made.sudo(SECOND, strangers)
+    assert "BEGIN" not in made.sudo(NODE, strangers)
+
+
+def test_without_acme_again_nobody_asks_or_fetches(made: Fleet, visitor: Visitor) -> None:
+    append(made, 'SITES["guestbook"]["certificate"] = "self-signed"\n')
+    made.fab("dbappbalancer", "loadbalancer", "kokki")
+    for name in (FIRST, SECOND):
+        timers = made.sudo(name, "systemctl list-units --all --plain --no-legend 'certbot.timer' 'deploymachine-cert*'")
+        assert "active waiting" not in timers.replace("inactive", "")
+        assert "listening" not in timers
+    made.sudo(SECOND, "systemctl start deploymachine-certificates-fetch 2>/dev/null || true")
+    assert visitor.ask().status == 200
+    assert " 0 changes" in made.fab("dbappbalancer", "loadbalancer", "kokki").splitlines()[-1]
 
 
 def names_lead_to(fleet: Fleet, server: str) -> None:

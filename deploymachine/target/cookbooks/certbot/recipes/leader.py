@@ -5,8 +5,8 @@ import os
 
 from kokki import *
 
-config, certbot, strangers = env.config.certbot, env.cookbooks.certbot, env.cookbook("base").strangers
-WANTED, RENEWAL = "/etc/letsencrypt/deploymachine", "/etc/letsencrypt/renewal"
+config, certbot = env.config.certbot, env.cookbooks.certbot
+WANTED = certbot.WANTED
 CA = "/etc/deploymachine/certificates/directory.pem"
 
 Package("certbot")
@@ -24,9 +24,9 @@ for site, domains in config.sites.items():
     # Where it fails (the names do not lead here yet) the certificate of before serves on; the next run tries again.
     Execute(
         f"certificate of {site}",
-        command=certbot.obtain(site, domains, config, WANTED),
+        command=certbot.obtain(site, domains, config),
         environment=environment,
-        not_if=lambda site=site: certbot.is_settled(site, WANTED),
+        not_if=lambda site=site: certbot.is_settled(site),
         timeout=300,
         ignore_failures=True,
     )
@@ -35,10 +35,7 @@ for site, domains in config.sites.items():
         command=["/usr/local/lib/deploymachine/certificates", "install", site],
         only_if=lambda site=site: certbot.is_waiting(site),
     )
-for path in strangers(WANTED, "*.json", [f"{site}.json" for site in config.sites]):
-    site = os.path.basename(path)[: -len(".json")]
-    for gone in (path, f"{WANTED}/{site}.done", f"{RENEWAL}/{site}.conf"):  # a name that is gone can't be renewed
-        File(gone, action="delete")
+certbot.forget_others(config.sites)
 
 shared = bool(config.followers)
 units = [

@@ -1,5 +1,7 @@
 """nginx and every site it balances. The configuration is tried as a whole before the running one is replaced."""
 
+import os
+
 from kokki import *
 
 declared = len(env.resource_list)
@@ -28,3 +30,5 @@ Service(
 )
 if any(site.get("certificate") == "acme" for site in env.config.nginx.sites):
     env.include_recipe("certbot")
+elif os.path.exists("/etc/deploymachine/certificates/settings.json"):
+    env.include_recipe("certbot.absent")
