@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,10 +67,10 @@ def sets(settings: Settings) -> list[tuple[str, ...]]:
     return [some for some in every if servertypes.can_serve(some, settings)]
 
 
-def fleets(settings: Settings, secrets: Kept) -> Iterator[Fleet]:
-    """Each set in each quantity."""
+def fleets(settings: Settings, secrets: Kept, quantities: Iterable[tuple[int, ...]] = QUANTITIES) -> Iterator[Fleet]:
+    """Each set in each of the quantities."""
     for some in sets(settings):
-        for quantity in QUANTITIES:
+        for quantity in quantities:
             yield fleet({kind: quantity[place % 3] for place, kind in enumerate(some)}, settings, secrets)
 
 

@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
+from matrix_files import PROGRAMS, Files, distinct
 from matrix_fleets import QUANTITIES, Kept, fleet, fleets, sets
 from matrix_rules import PROPERTIES
+from matrix_settings import matrix_settings
 
-from deploymachine import authority, certificates, runlist, servertypes
+from deploymachine import runlist, servertypes
 from deploymachine.cookbooks import OURS
-from deploymachine.settings import Settings, load
-
-REPOSITORY = Path(__file__).parents[3]
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMM6WRl5ANn/AlL6Gj779gjxuGed9gZMmcVOW4oIlDmD ada"
-SETTINGS = f"""
-DEPLOYMENT = "mysite"
-OPENSTACK_SERVERS = {{"dbappbalancer": [("dbappbalancer1", "m1.small")]}}
-ADMIN_SSH_KEYS = ["{KEY}"]
-SITES = {{
-    name: {{"repository": name, "wsgi": name + ".wsgi:application", "settings_module": name + ".settings",
-            "database": name, "port": port, "domains": [name + ".example"], "celery": celery}}
-    for name, port, celery in (("blog", 8000, {{"app": "blog", "beat": True}}), ("shop", 8001, None))
-}}
-DATABASES = {{"blog": {{"owner": "blog"}}, "shop": {{"owner": "shop"}}}}
-CRON = [{{"site": "blog", "schedule": "@daily", "command": "clearsessions"}}]
-"""
+from deploymachine.settings import Settings
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """What certificates say is tested elsewhere: here each is made once."""
-    directory = tmp_path_factory.mktemp("matrix")
-    (directory / "settings.py").write_text(SETTINGS)
-    (directory / "kokki-config.yaml").write_text((REPOSITORY / "kokki-config.yaml.dist").read_text())
-    pair = cache(lambda name: {"certificate": f"certificate of {name}", "key": f"key of {name}"})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DEPLOYMACHINE_SETTINGS", raising=False)
-        patch.setattr(certificates, "of", lambda name, _deployment: pair(name))
-        patch.setattr(authority, "certificate", lambda _deployment: "authority")
-        patch.setattr(
-            authority, "server_certificate", lambda server, _deployment: {"authority": "authority", **pair(server.name)}
-        )
-        yield load(directory)
+    with matrix_settings(tmp_path_factory.mktemp("matrix")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def rendered(settings: Settings) -> list[tuple[str, Files]]:
+    """Of each set in one quantity; those of all are tried by the programs themselves, on a machine."""
+    return distinct(settings, [(1, 2, 3)])
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +68,31 @@ def test_every_type_cooks_recipes_that_are_there_each_once(settings: Settings) -
             book for book, _, page in pages if not (OURS / book / "recipes" / f"{page or 'default'}.py").is_file()
         ] == []
         assert wanted.recipes[0] == "base", name
+
+
+def test_every_program_has_configurations_and_none_has_a_hole(rendered: list[tuple[str, Files]]) -> None:
+    counts = Counter(program for program, _ in rendered)
+    assert set(counts) == {program.name for program in PROGRAMS}
+    holes = [text for _, files in rendered for text in files.values() if re.search(r"None|Undefined|\{\{|\*{8}", text)]
+    assert holes == []
+
+
+def test_a_balancers_files_name_every_upstream_once(rendered: list[tuple[str, Files]]) -> None:
+    for program, files in rendered:
+        if program == "nginx":
+            site = files["/etc/nginx/sites-available/site-blog.conf"]
+            servers = re.findall(r"^\s*server (10\S+:8000) ", site, re.MULTILINE)
+            assert len(set(servers)) == len(servers) > 0
+
+
+def test_nftables_takes_every_firewall(rendered: list[tuple[str, Files]], tmp_path: Path) -> None:
+    nft = shutil.which("nft", path="/usr/sbin:/usr/bin:/sbin")
+    if nft is None:
+        pytest.skip("nft is not installed")
+    every = [text for program, files in rendered if program == "nft" for text in files.values()]
+    path = tmp_path / "nftables.conf"
+    for begin in range(0, len(every), 10):  # more do not fit into one message to the kernel
+        path.write_text("".join(every[begin : begin + 10]))
+        words = ["unshare", "--map-root-user", "--net", nft, "-c", "-f", path]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[:2000]
