@@ -38,10 +38,11 @@ def _row(name: str, site: Site, server: Server, switches: Sequence[str]) -> tupl
     if f"{name}.disabled" in switches:
         return "off", "", "", ""
     state = "maintenance" if f"{name}.maintenance" in switches else "on"
-    return state, *_told(shown(server.address, site.domains[0] if site.domains else None))
+    return state, *told(shown(server.address, site.domains[0] if site.domains else None))
 
 
-def _told(certificate: x509.Certificate | None) -> tuple[str, str, str]:
+def told(certificate: x509.Certificate | None) -> tuple[str, str, str]:
+    """(who signed it, the last day, days left); none where there is none."""
     if certificate is None:
         return "none", "", ""
     end = certificate.not_valid_after_utc
@@ -50,7 +51,7 @@ def _told(certificate: x509.Certificate | None) -> tuple[str, str, str]:
     return signer, f"{end:%Y-%m-%d}", str((end - datetime.now(timezone.utc)).days)
 
 
-def shown(address: str, host: str | None) -> x509.Certificate | None:
+def shown(address: str, host: str | None, port: int = 443) -> x509.Certificate | None:
     """The certificate that a visitor of `host` gets there; None where there is none, or nobody answers."""
     from cryptography import x509
 
@@ -58,7 +59,7 @@ def shown(address: str, host: str | None) -> x509.Certificate | None:
     context.check_hostname, context.verify_mode = False, tls.CERT_NONE  # it is looked at, not trusted
     try:
         with (
-            socket.create_connection((address, 443), SECONDS) as plain,
+            socket.create_connection((address, port), SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host) as connection,
         ):
             found = connection.getpeercert(binary_form=True)
