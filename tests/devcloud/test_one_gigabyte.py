@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,18 @@ done
 """
 
 
+def words(pid: str) -> bytes:
+    """A process's command line; nothing where it has just ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def group(server_id: str) -> Path:
     """The control group that holds the machine's memory down."""
-    [pid] = [
-        path.parent.name
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if path.read_bytes().startswith(b"systemd-nspawn\0") and f"--uuid={server_id}".encode() in path.read_bytes()
-    ]
+    every = {path.name: words(path.name) for path in Path("/proc").glob("[0-9]*")}
+    uuid = f"--uuid={server_id}\0".encode()
+    [pid] = [pid for pid, line in every.items() if line.startswith(b"systemd-nspawn\0") and uuid in line]
     lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
     for _number, controllers, name in lines:
         for root in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup"):

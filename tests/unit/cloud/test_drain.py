@@ -14,7 +14,7 @@ from deploymachine.inventory import Inventory, Server
 from deploymachine.report import LineReport
 from deploymachine.scale_down import asks_twice, chosen, telling
 from deploymachine.secrets import Secrets
-from deploymachine.servertypes import Deployment, appnode
+from deploymachine.servertypes import Deployment, _database
 from deploymachine.ssh import Completed
 from deploymachine.tasks import _names, _prompt
 from tests.unit.cloud.fake_openstack import make_settings
@@ -236,5 +236,5 @@ def run_lists(servers, after, before):
     assert len(after.inventory) < len(before.inventory)
     for server in servers:
         if "appnode" in servertypes.parts(server.type):
-            appnode._database_url("one", "one", after)
+            _database.url("one", "one", after)
     return {server.name: server for server in servers}
