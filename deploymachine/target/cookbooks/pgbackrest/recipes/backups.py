@@ -38,6 +38,7 @@ for program, unit, command, leaves in (
     File(f"{DIRECTORY}/{program}", content=StaticFile(f"pgbackrest/{program}"), mode=0o755)
     variables = {"command": f"{DIRECTORY}/{program} {command}", "leaves": leaves, "version": version}
     SystemdUnit(f"{unit}.service", content=Template("pgbackrest/service.j2", variables))
+SystemdUnit("deploymachine-restore-drill-left.service", content=StaticFile("pgbackrest/drill-left.service"))
 timer = SystemdUnit("deploymachine-backup.timer", content=Template("pgbackrest/timer.j2"))
 # Started anew it makes the first backup soon, also on a server that leads from now on.
 begins.append(timer)
