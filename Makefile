@@ -2,7 +2,7 @@
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BIN := .venv/bin
 
-.PHONY: help demo demo-down test test-openstack lint unit devcloud setup clean
+.PHONY: help demo demo-down test test-fleets test-openstack lint unit devcloud setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo-down: setup ## take the demo away: no process, mount, link, address or fire
 
 test: setup lint ## lint, types, unit tests, and the main job on real machines
 	$(SUDO) $(BIN)/pytest --numprocesses=3
+
+test-fleets: setup ## eight fleets for real, the smallest and the largest on Debian 12 as well
+	$(SUDO) env DEPLOYMACHINE_SLOW_FLEETS=1 nice $(BIN)/pytest tests/devcloud/test_fleets.py
 
 test-openstack: setup ## the cloud part and the main job against a real Keystone, Nova, Glance, Neutron and Placement
 	$(SUDO) env DEPLOYMACHINE_OPENSTACK=1 nice $(BIN)/pytest tests/openstack

@@ -136,16 +136,16 @@ class Fleet:
     def ssh(self, name: str, *command: str, user: str = "deploy", port: int = 2222) -> Ended:
         return self.try_command(*self.ssh_line(name, *command, user=user, port=port))
 
-    def sudo(self, name: str, command: str) -> str:
-        """A shell line as root on a server; what it printed. It has to succeed."""
+    def sudo(self, name: str, command: str, given: str = "") -> str:
+        """A shell line as root on a server, with `given` on its stdin; what it printed. It has to succeed."""
         password = self.secret("deploy-password")
         done = subprocess.run(
             self.ssh_line(name, f"sudo -k -S -p '' sh -c {shlex.quote(command)}"),
-            input=password + "\n",
+            input=password + "\n" + given,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -28,7 +28,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def rendered(settings: Settings) -> list[tuple[str, Files]]:
-    """Of each set in one quantity; those of all are tried by the programs themselves, on a machine."""
+    """Of each set in one quantity, with one, two and three of a type; tests of devcloud have programs try the same."""
     return distinct(settings, [(1, 2, 3)])
 
 

@@ -1,0 +1,91 @@
+"""Eight fleets for real, each used from outside, each cooked again without a change."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet import REPOSITORY, Fleet
+from fleet_shapes import (
+    OLDER,
+    SHAPES,
+    Shape,
+    Shaped,
+    assert_healthy,
+    assert_nodes_take_part,
+    assert_nothing_differs,
+    assert_serves,
+)
+
+pytestmark = pytest.mark.devcloud
+HERE = Path(__file__).parent
+MATRIX = HERE.parent / "unit" / "matrix"
+SLOW = "DEPLOYMACHINE_SLOW_FLEETS"
+
+
+@pytest.fixture(scope="module")
+def shaped(devcloud) -> Iterator[Shaped]:
+    """A deployment of its own, gone in the end whatever became of it."""
+    home = devcloud.state.parent / "fleets"
+    directory = home / "guestbook-fleets"
+    directory.mkdir(parents=True)
+    shutil.copy(devcloud.directory / "clouds.yaml", directory)
+    fleet = Fleet(directory, home / "home")
+    fleet.make()
+    yield Shaped(fleet)
+    fleet.fab("openstack_sudokillem", "--yes-i-mean-it", directory.name)
+
+
+def told(wanted: Shape) -> str:
+    return f"{wanted.name}, {wanted.image}".replace(" ", "-")
+
+
+def test_every_configuration_of_the_matrix_is_taken_by_the_programs_themselves(shaped: Shaped, tmp_path: Path) -> None:
+    """On the one server that has them all; what is running there is not touched."""
+    use(shaped, SHAPES[0])
+    told = try_files(shaped.fleet, SHAPES[0].front, tmp_path)
+    assert told["refused"][:5] == []
+    assert set(told["tried"]) == {"nft", "sshd", "visudo", "nginx", "postgres", "supervisord"}
+    assert min(told["tried"]["nft"], told["tried"]["postgres"]) > 100
+
+
+def try_files(fleet: Fleet, server: str, tmp_path: Path) -> Any:
+    """What the programs say of every distinct configuration of each set, rendered here and tried there."""
+    render = """
+import json, pathlib, sys
+from matrix_files import distinct
+from matrix_settings import matrix_settings
+with matrix_settings(pathlib.Path(sys.argv[1])) as settings:
+    json.dump(distinct(settings, [(1, 2, 3)]), sys.stdout)
+"""
+    paths = {"PYTHONPATH": f"{MATRIX}:{REPOSITORY}:{REPOSITORY}/deploymachine/target"}
+    words = [sys.executable, "-c", render, str(tmp_path)]
+    files = subprocess.run(words, env={**os.environ, **paths}, capture_output=True, text=True, check=True).stdout
+    fleet.sudo(server, f"cat > /root/check_files.py <<'END'\n{(HERE / 'check_files.py').read_text()}\nEND")
+    return json.loads(fleet.sudo(server, "python3 /root/check_files.py", files))
+
+
+@pytest.mark.parametrize("wanted", SHAPES[1:], ids=told)
+def test_a_fleet_serves_and_stays_as_it_is(shaped: Shaped, wanted: Shape) -> None:
+    use(shaped, wanted)
+
+
+@pytest.mark.skipif(SLOW not in os.environ, reason=f"takes its time: {SLOW}=1, or `make test-fleets`")
+@pytest.mark.parametrize("wanted", OLDER, ids=told)
+def test_on_an_older_debian_too(shaped: Shaped, wanted: Shape) -> None:
+    use(shaped, wanted)
+
+
+def use(shaped: Shaped, wanted: Shape) -> None:
+    shaped.become(wanted)
+    assert_serves(shaped.fleet, wanted)
+    assert_nodes_take_part(shaped.fleet, wanted)
+    assert_nothing_differs(shaped.fleet)
+    assert_healthy(shaped.fleet)
