@@ -19,7 +19,9 @@ class OneDevcloudEach(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        return GROUPS.get(path.rsplit("/", 1)[-1], "devcloud") if path.startswith("tests/devcloud/") else nodeid
+        if path.startswith("tests/devcloud/"):
+            return GROUPS.get(path.rsplit("/", 1)[-1], "devcloud")
+        return path if path.startswith("tests/unit/matrix/") else nodeid  # its fleets are worked out once
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneDevcloudEach:
