@@ -56,6 +56,26 @@ def test_every_configuration_of_the_matrix_is_taken_by_the_programs_themselves(s
     assert min(told["tried"]["nft"], told["tried"]["postgres"]) > 100
 
 
+def test_what_is_wrong_is_told_and_mended_as_told(shaped: Shaped) -> None:
+    """A service that was stopped, a file that was changed by hand, a reboot that is wanted."""
+    shaped.become(SHAPES[0])
+    fleet, front = shaped.fleet, shaped.fleet.front
+    fleet.sudo(front, "systemctl stop nginx; echo '# by hand' >> /etc/hosts; touch /run/reboot-required")
+    ended = fleet.try_command("fab", "status")
+    assert ended.code == 1
+    assert f"now  {front}: nginx.service does not run. Do: `fab server:{front} kokki`" in ended.output
+    assert f"`fab server:{front} reboot`" in ended.output
+    assert "\x1b" not in ended.output
+    ended = fleet.try_command("fab", "everything", "drift")
+    assert ended.code == 2
+    assert f"{front}: Service[nginx] would-change: started" in ended.output
+    assert f"{front}:     -# by hand" in ended.output
+    fleet.fab(f"server:{front}", "kokki")
+    fleet.sudo(front, "rm /run/reboot-required")
+    assert_healthy(fleet)
+    assert fleet.try_command("fab", "check").code == 0
+
+
 def try_files(fleet: Fleet, server: str, tmp_path: Path) -> Any:
     """What the programs say of every distinct configuration of each set, rendered here and tried there."""
     render = """
