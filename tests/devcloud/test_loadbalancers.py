@@ -208,7 +208,7 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     assert "Pebble" in both[0].ask().signer
     made.sudo(SECOND, "systemctl start deploymachine-certificates-fetch")
     assert until(lambda: "Pebble" in both[1].ask().signer)
-    served = {one.connect().getpeercert(binary_form=True) for one in both}
+    served = {one.certificate() for one in both}
     assert len(served) == 1
     assert "ssl_stapling on;" in made.sudo(SECOND, "nginx -T 2>/dev/null")
     for name in (FIRST, SECOND):
@@ -217,7 +217,7 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     due = "s/^.*renew_before_expiry.*/renew_before_expiry = 3650 days/"
     made.sudo(FIRST, f"sed -i '{due}' /etc/letsencrypt/renewal/guestbook.conf; systemctl start certbot.service")
     made.sudo(SECOND, "systemctl start deploymachine-certificates-fetch")
-    assert until(lambda: served.isdisjoint({one.connect().getpeercert(binary_form=True) for one in both}))
+    assert until(lambda: served.isdisjoint({one.certificate() for one in both}))
     assert "Pebble" in made.fab("loadbalancer", "nginx.status")
     assert made.sudo(SECOND, "stat -c '%a %U' /etc/nginx/tls/guestbook.key").strip() == "600 root"
     strangers = f"timeout 5 openssl s_client -connect {where}:4402 </dev/null 2>&1 || true"

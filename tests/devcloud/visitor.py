@@ -38,6 +38,11 @@ class Visitor:
         context.set_alpn_protocols(list(self.alpn))
         return context.wrap_socket(socket.create_connection((self.address, 443), 30), server_hostname=self.name)
 
+    def certificate(self) -> bytes:
+        """The one that is shown, DER."""
+        with self.connect() as connection:
+            return connection.getpeercert(binary_form=True) or b""
+
     def ask(self, path: str = "/", method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         """One request; Host in headers may be another than the name."""
         connection = http.client.HTTPSConnection(self.name)
