@@ -44,7 +44,12 @@ def _outside(settings: Settings) -> Iterator[Line]:
         return
     from deploymachine.cloud import connect
 
-    cloud = connect(settings)
+    try:
+        cloud = connect(settings)
+    except DeployMachineError as error:
+        yield failed("cloud", error)
+        yield from _of_servers(settings, Inventory(fixed(settings)))
+        return
     yield clouds.credentials(cloud)
     booted = list(cloud.servers())
     inventory = Inventory([*booted, *fixed(settings)])

@@ -21,7 +21,7 @@ def names(settings: Settings, inventory: Inventory) -> Iterator[Line]:
     balancers = inventory.serving("loadbalancer")
     addresses = {address for one in balancers for address in (one.public_ip, one.private_ip) if address}
     domains = [domain for site in settings.SITES.values() for domain in site.domains]
-    yield from _at_once([lambda domain=domain: _name(domain, addresses) for domain in domains])  # type: ignore[misc]
+    yield from _at_once("dns", [lambda domain=domain: _name(domain, addresses) for domain in domains])  # type: ignore[misc]
     for name in (name for name, site in settings.SITES.items() if not site.domains):
         yield ok("dns", f"{name} has no domains: it answers at the balancer's own address")
 
@@ -44,9 +44,9 @@ def _name(domain: str, balancers: set[str]) -> Line:
 def ports(settings: Settings, inventory: Inventory) -> Iterator[Line]:
     """SSH of every server that runs, and the balancers' HTTPS and HTTP, as reached from here."""
     running = [server for server in inventory if server.state == "ACTIVE" and server.address]
-    yield from _at_once([lambda server=server: _ssh(server, settings) for server in running])  # type: ignore[misc]
+    yield from _at_once("ports", [lambda server=server: _ssh(server, settings) for server in running])  # type: ignore[misc]
     web = [(one, port) for one in running if "loadbalancer" in parts(one.type) for port in WEB]
-    yield from _at_once([lambda one=one, port=port: _web(one, port) for one, port in web])  # type: ignore[misc]
+    yield from _at_once("ports", [lambda one=one, port=port: _web(one, port) for one, port in web])  # type: ignore[misc]
 
 
 def _ssh(server: Server, settings: Settings) -> Line:
@@ -73,7 +73,7 @@ def answers(address: str, port: int) -> bool:
     return True
 
 
-def _at_once(looks: Sequence[Callable[[], Line]]) -> Iterable[Line]:
+def _at_once(area: str, looks: Sequence[Callable[[], Line]]) -> Iterable[Line]:
     """In their order; a name server that never answers holds up nobody for long."""
     if not looks:
         return []
@@ -81,5 +81,5 @@ def _at_once(looks: Sequence[Callable[[], Line]]) -> Iterable[Line]:
     futures = [pool.submit(look) for look in looks]
     done, _ = wait(futures, SECONDS * 2)
     pool.shutdown(wait=False, cancel_futures=True)
-    late = fail("dns", "the name server does not answer", "`resolvectl status` shows which one is asked")
+    late = fail(area, "there was no answer in time", "look at the name server and the network of this machine")
     return [future.result() if future in done else late for future in futures]
