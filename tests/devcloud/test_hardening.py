@@ -1,4 +1,4 @@
-"""A server as a stranger finds it, as auditors judge it, and as admins live with it: updated, rebooted, cooked again."""
+"""A server as a stranger finds it, as auditors judge it, as admins live with it: updated, rebooted, cooked again."""
 
 from __future__ import annotations
 
