@@ -68,7 +68,7 @@ def sweep(patch: pytest.MonkeyPatch) -> None:
             continue
         patch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(home / "state"))
         control.down()
-        shutil.rmtree(home)
+        shutil.rmtree(home, ignore_errors=True)  # another session may have come to sweep as well
 
 
 @pytest.fixture(scope="session")
