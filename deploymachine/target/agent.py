@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional
 
 from admins import remember
 from records import recorder
+from sending import Sender
 
 Event = Dict[str, Any]
 Emit = Callable[[Event], None]
@@ -25,13 +25,16 @@ def run(request: Event, stdin: BinaryIO, attachment: int) -> int:
     remember()
     _forget_who_came_in()
     os.dup2(2, 1)
-    emit = _emitter(events, recorder(request))
+    emit = Sender(events, recorder(request))
     with _scratch_directory(attachment) as directory:
         if attachment:
             request["attachment"] = _spool(stdin, attachment, directory)
         answers = os.dup(0) if request.get("prove") else None
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nothing that runs here may read what is left of stdin
-        return _dispatch(request, emit, answers)
+        try:
+            return _dispatch(request, emit, answers)
+        finally:
+            emit.close()
 
 
 @contextmanager
@@ -92,25 +95,6 @@ def _way_in(emit: Emit, answers: Optional[int]) -> Any:
 
 def _ms(started: float) -> float:
     return round((time.monotonic() - started) * 1000, 1)
-
-
-def _emitter(stream: Any, record: Emit) -> Emit:
-    from kokki import secrets
-
-    def hidden(value: Any) -> Any:
-        if isinstance(value, str):
-            return secrets.redact(value)
-        if isinstance(value, dict):
-            return {key: hidden(item) for key, item in value.items()}
-        return [hidden(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-    def emit(event: Event) -> None:
-        shown = hidden(event)
-        record(shown)
-        stream.write(json.dumps(shown, ensure_ascii=False) + "\n")
-        stream.flush()
-
-    return emit
 
 
 def _spool(stdin: BinaryIO, size: int, directory: str) -> str:

@@ -69,7 +69,7 @@ def test_workers_that_never_take_the_new_code_fail_the_release_while_the_old_one
         return True if method.endswith("signalProcess") else dispatch(method, arguments)
 
     monkeypatch.setattr(machine.supervisor, "dispatch", deaf)
-    code, result = machine.ask("switch", release=new, timeout=0.3)
+    code, result = machine.ask("switch", release=new, timeout=2)
     assert (code, result["put_back"], result["put_back_healthy"]) == (1, live, True)
     assert "did not take release" in machine.failure["what"]
     assert machine.word() == "one"
@@ -78,7 +78,7 @@ def test_workers_that_never_take_the_new_code_fail_the_release_while_the_old_one
 def test_a_release_that_answers_503_is_put_back(machine, repository):
     live = machine.deployed(repository, repository.commit("one"))
     new = machine.fetched(repository, repository.commit("away", status=503))[1]["release"]
-    code, result = machine.ask("switch", release=new, timeout=0.5, by="me@desk")
+    code, result = machine.ask("switch", release=new, timeout=2, by="me@desk")
     assert code == 1
     assert "answers 503" in machine.failure["why"]
     assert "away" in machine.failure["why"]

@@ -1,0 +1,65 @@
+"""Events in, JSON lines on a stream out: what resources say is gathered for a moment, all else goes out at once."""
+
+from __future__ import annotations
+
+import json
+from threading import Lock, Timer
+from typing import Any, Callable, Dict, Optional, TextIO
+
+from kokki import secrets
+
+Event = Dict[str, Any]
+
+GATHERED = (
+    "resource-begun",
+    "resource-done",
+)  # hundreds in a moment: a packet for many, not one each
+MOMENT = 0.03  # seconds that one of these waits for others
+
+
+class Sender:
+    """Called with an event: nothing secret of it is written. record: is given the same."""
+
+    def __init__(self, stream: TextIO, record: Callable[[Event], None]) -> None:
+        self.stream, self.record = stream, record
+        self.lock = Lock()
+        self.timer: Optional[Timer] = None
+        self.gone: Optional[OSError] = None
+
+    def __call__(self, event: Event) -> None:
+        """Raises OSError where nobody reads any more: the connection was cut."""
+        if self.gone is not None:
+            raise self.gone
+        shown = _redacted(event)
+        self.record(shown)
+        line = json.dumps(shown, ensure_ascii=False) + "\n"
+        with self.lock:
+            self.stream.write(line)
+            if shown["event"] not in GATHERED:
+                self.stream.flush()
+            elif self.timer is None:
+                self.timer = Timer(MOMENT, self._flush)
+                self.timer.daemon = True
+                self.timer.start()
+
+    def close(self) -> None:
+        """Send what is left, and end what would have sent it."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self._flush()
+
+    def _flush(self) -> None:
+        with self.lock:
+            self.timer = None
+            try:
+                self.stream.flush()
+            except OSError as error:
+                self.gone = error
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return secrets.redact(value)
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, (list, tuple)) else value
