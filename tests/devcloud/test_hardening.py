@@ -164,8 +164,9 @@ def own_address(address: str) -> Iterator[None]:
 
 
 def knock(box: Fleet, source: str, user: str) -> str:
+    """What ssh says; a ban in the middle of it leaves it without an answer, for ever."""
     line = box.ssh_line("box1", "true", user=user)
-    return box.try_command(*line[:1], "-o", f"BindAddress={source}", *line[1:]).output
+    return box.try_command("timeout", "15", *line[:1], "-o", f"BindAddress={source}", *line[1:]).output
 
 
 def test_who_fails_again_and_again_is_shut_out_but_no_admin(box: Fleet) -> None:
