@@ -9,7 +9,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 SHARE_A_PROCESS = {
     "main job": "bake main_job main_job_faults rework scaling",
-    "types": "caches_and_tasks databases hardened_units hardening loadbalancers logs one_gigabyte",
+    "types": "caches_and_tasks database_servers hardened_units hardening loadbalancers logs one_gigabyte",
     "fleets": "fleets",
 }
 GROUPS = {f"test_{word}.py": group for group, words in SHARE_A_PROCESS.items() for word in words.split()}
