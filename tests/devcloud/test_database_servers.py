@@ -228,7 +228,9 @@ def test_a_restore_that_is_killed_ends_well_the_next_time(made: Fleet) -> None:
         made.sudo(ONE, "for p in $(pgrep -f '^python3 -I -S -c'); do kill -9 $p; done || true")
         running.communicate()
     # And as if it had been killed between its two renames.
-    made.sudo(ONE, f"systemctl stop postgresql@$(ls /etc/postgresql)-main; cd {DATA} && mv $PWD $PWD.before-29991231T235959Z")
+    made.sudo(
+        ONE, f"systemctl stop postgresql@$(ls /etc/postgresql)-main; cd {DATA} && mv $PWD $PWD.before-29991231T235959Z"
+    )
     made.fab("dbappbalancer", "postgresql.restore", "--yes")
     assert psql(made, ONE, "SELECT count(*) FROM kept") == "1000"
     assert made.sudo(ONE, f"ls -d {DATA}.restoring {DATA}.before-2999* 2>/dev/null || true") == ""
