@@ -24,9 +24,18 @@ def make_patient(connection: Connection) -> None:
     here: who made it looks first whether it was.
     """
     _let_all_log_in_again(connection)
-    adapter = _adapter()
+    mount = connection.session.session.mount
     for scheme in ("http://", "https://"):
-        connection.session.session.mount(scheme, adapter)
+        mount(scheme, _adapter(ONCE_IS_ENOUGH))
+    for tokens in _where_tokens_come_from(connection):
+        mount(tokens, _adapter(ONCE_IS_ENOUGH | {"POST"}))  # a further login does no harm
+
+
+def _where_tokens_come_from(connection: Connection) -> list[str]:
+    """The longest of a session's mounted addresses that fits is the one that is used."""
+    auth: Any = connection.session.auth
+    place = str(getattr(auth, "auth_url", None) or "").rstrip("/")
+    return [f"{place}{rest}" for rest in ("/auth/tokens", "/v3/auth/tokens")] if place else []
 
 
 def _let_all_log_in_again(connection: Connection) -> None:
@@ -42,9 +51,12 @@ def _let_all_log_in_again(connection: Connection) -> None:
     session.invalidate = invalidate
 
 
-def _adapter() -> Any:
+def _adapter(repeatable: frozenset[str]) -> Any:
+    """repeatable: methods that end the same when done twice; of these, POST is as harmless as reading."""
     from keystoneauth1.session import TCPKeepAliveAdapter
     from urllib3.util.retry import Retry
+
+    harmless = HARMLESS | (repeatable - ONCE_IS_ENOUGH)
 
     class Patience(Retry):
         """urllib3's, which knows Retry-After; what may be repeated depends on the method and on the answer."""
@@ -53,8 +65,8 @@ def _adapter() -> Any:
             if status_code in NOT_DONE:
                 return True
             if status_code == 503 and has_retry_after:
-                return method.upper() in ONCE_IS_ENOUGH
-            return status_code in BAD_MOMENT and method.upper() in HARMLESS
+                return method.upper() in repeatable
+            return status_code in BAD_MOMENT and method.upper() in harmless
 
         def get_retry_after(self, response: Any) -> float | None:
             asked = super().get_retry_after(response)
@@ -63,7 +75,7 @@ def _adapter() -> Any:
     patience = Patience(
         total=TRIES,
         backoff_factor=FIRST_PAUSE,
-        allowed_methods=ONCE_IS_ENOUGH,
+        allowed_methods=repeatable,
         raise_on_status=False,  # the last answer is told in the cloud's own words
         raise_on_redirect=False,
         redirect=0,

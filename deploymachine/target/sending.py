@@ -1,4 +1,4 @@
-"""Events in, JSON lines on a stream out: what resources say is gathered for a moment, all else goes out at once."""
+"""Events in, JSON lines on a stream out: steps that change nothing are gathered for a moment, all else goes at once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from kokki import secrets
 
 Event = Dict[str, Any]
 
-GATHERED = (
-    "resource-begun",
-    "resource-done",
-)  # hundreds in a moment: a packet for many, not one each
 MOMENT = 0.03  # seconds that one of these waits for others
 
 
@@ -35,7 +31,7 @@ class Sender:
         line = json.dumps(shown, ensure_ascii=False) + "\n"
         with self.lock:
             self.stream.write(line)
-            if shown["event"] not in GATHERED:
+            if not _one_of_hundreds(shown):
                 self.stream.flush()
             elif self.timer is None:
                 self.timer = Timer(MOMENT, self._flush)
@@ -55,6 +51,12 @@ class Sender:
                 self.stream.flush()
             except OSError as error:
                 self.gone = error
+
+
+def _one_of_hundreds(event: Event) -> bool:
+    """A packet for many of these, not one each. Whether a step that changed something is still heard is known at once:
+    where it is not, the next one does not begin."""
+    return event["event"] == "resource-begun" or (event["event"], event.get("state")) == ("resource-done", "ok")
 
 
 def _redacted(value: Any) -> Any:

@@ -11,7 +11,7 @@ import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +154,10 @@ class Fleet:
     def secret(self, name: str) -> str:
         return str(json.loads((self.directory / ".deploymachine" / "secrets.json").read_text())[name])
 
+    def add_settings(self, text: str) -> None:
+        path = self.directory / "settings.py"
+        path.write_text(path.read_text() + text)
+
     @contextmanager
     def edited(self, name: str, old: str, new: str) -> Iterator[None]:
         """A file of the deployment with `old` replaced by `new`, for a while."""
@@ -196,6 +200,25 @@ class Fleet:
         return self.request(
             "POST", "/", urlencode({"csrfmiddlewaretoken": token, "name": name, "message": message}), headers
         )
+
+
+@contextmanager
+def own_deployment(clouds: Path, home: Path, front: str, settings: str, lines: Iterable[str]) -> Iterator[Fleet]:
+    """A deployment beside others of the cloud that clouds.yaml names, made in home by these `fab` lines; what each
+    printed is in `told`. It is gone in the end. settings: further lines of settings.py."""
+    directory = home / f"guestbook-{home.name}"
+    directory.mkdir(parents=True)
+    shutil.copy(clouds, directory)
+    fleet = Fleet(directory, home / "home", front=front)
+    fleet.make()
+    fleet.add_settings(settings)
+    try:
+        for line in lines:
+            fleet.told[line] = fleet.try_command("fab", *line.split())
+            assert fleet.told[line].code == 0, f"{line}\n{fleet.told[line].output}"
+        yield fleet
+    finally:
+        fleet.try_command("fab", "openstack_sudokillem", "--yes-i-mean-it", directory.name)
 
 
 def served_by(answer: http.client.HTTPResponse) -> str:

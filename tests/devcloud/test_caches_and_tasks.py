@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from fleet import Fleet
+from fleet import Fleet, own_deployment
 from load import load
 from machine_world import until
 from tasks_world import GREEDY, SLOW, as_site, cache_hits, caches, closed, counted, leads, renamed
@@ -30,18 +29,8 @@ LINES = ("openstack_bootem", "root provision", "cachenode launch", "dbappbalance
 def made(devcloud) -> Iterator[Fleet]:
     """A deployment of its own, never more than three servers of it at a time."""
     home = devcloud.state.parent / "with-tasks"
-    directory = home / "guestbook-with-tasks"
-    directory.mkdir(parents=True)
-    shutil.copy(devcloud.directory / "clouds.yaml", directory)
-    fleet = Fleet(directory, home / "home", front=ONE)
-    fleet.make()
-    settings = directory / "settings.py"
-    settings.write_text(settings.read_text() + SERVERS)
-    for line in LINES:
-        fleet.told[line] = fleet.try_command("fab", *line.split())
-        assert fleet.told[line].code == 0, f"{line}\n{fleet.told[line].output}"
-    yield fleet
-    fleet.fab("openstack_sudokillem", "--yes-i-mean-it", directory.name)
+    with own_deployment(devcloud.directory / "clouds.yaml", home, ONE, SERVERS, LINES) as fleet:
+        yield fleet
 
 
 def test_one_server_serves_the_book_with_its_cache(made: Fleet) -> None:

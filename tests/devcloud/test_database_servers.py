@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from ipaddress import ip_network
 
 import pytest
-from fleet import Fleet
+from fleet import Fleet, own_deployment
 from machine_world import until
 from object_storage import object_storage
 
@@ -36,18 +35,8 @@ BOTH = ("dbappbalancer", "dbserver")
 def made(devcloud) -> Iterator[Fleet]:
     """A deployment of its own. The tests build on each other: what one leaves is where the next begins."""
     home = devcloud.state.parent / "with-databases"
-    directory = home / "guestbook-with-databases"
-    directory.mkdir(parents=True)
-    shutil.copy(devcloud.directory / "clouds.yaml", directory)
-    fleet = Fleet(directory, home / "home", front=ONE)
-    fleet.make()
-    settings = directory / "settings.py"
-    settings.write_text(settings.read_text() + SERVERS)
-    for line in LINES:
-        fleet.told[line] = fleet.try_command("fab", *line.split())
-        assert fleet.told[line].code == 0, f"{line}\n{fleet.told[line].output}"
-    yield fleet
-    fleet.fab("openstack_sudokillem", "--yes-i-mean-it", directory.name)
+    with own_deployment(devcloud.directory / "clouds.yaml", home, ONE, SERVERS, LINES) as fleet:
+        yield fleet
 
 
 def psql(fleet: Fleet, server: str, sql: str, database: str = "guestbook") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet import REPOSITORY, Fleet
+from fleet import REPOSITORY, Fleet, own_deployment
 from fleet_shapes import (
     OLDER,
     SHAPES,
@@ -34,13 +33,8 @@ SLOW = "DEPLOYMACHINE_SLOW_FLEETS"
 def shaped(devcloud) -> Iterator[Shaped]:
     """A deployment of its own, gone in the end whatever became of it."""
     home = devcloud.state.parent / "fleets"
-    directory = home / "guestbook-fleets"
-    directory.mkdir(parents=True)
-    shutil.copy(devcloud.directory / "clouds.yaml", directory)
-    fleet = Fleet(directory, home / "home")
-    fleet.make()
-    yield Shaped(fleet)
-    fleet.fab("openstack_sudokillem", "--yes-i-mean-it", directory.name)
+    with own_deployment(devcloud.directory / "clouds.yaml", home, "dbappbalancer1", "", ()) as fleet:
+        yield Shaped(fleet)
 
 
 def told(wanted: Shape) -> str:

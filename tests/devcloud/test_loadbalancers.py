@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import ssl
 from collections.abc import Iterator
 
 import pytest
-from fleet import Fleet, served_by
+from fleet import Fleet, own_deployment, served_by
 from machine_world import until
 from visitor import Visitor
 
@@ -43,18 +42,8 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def made(devcloud) -> Iterator[Fleet]:
     home = devcloud.state.parent / "balancers"
-    directory = home / "balanced"
-    directory.mkdir(parents=True)
-    shutil.copy(devcloud.directory / "clouds.yaml", directory)
-    fleet = Fleet(directory, home / "home", front=SECOND)
-    fleet.make()
-    settings = directory / "settings.py"
-    settings.write_text(settings.read_text() + SERVERS)
-    for line in LINES:
-        fleet.told[line] = fleet.try_command("fab", *line.split())
-        assert fleet.told[line].code == 0, f"{line}\n{fleet.told[line].output}"
-    yield fleet
-    fleet.fab("openstack_sudokillem", "--yes-i-mean-it", directory.name)
+    with own_deployment(devcloud.directory / "clouds.yaml", home, SECOND, SERVERS, LINES) as fleet:
+        yield fleet
 
 
 @pytest.fixture
@@ -62,11 +51,6 @@ def visitor(made: Fleet) -> Visitor:
     """Comes by the second loadbalancer, which has nodes on two other servers."""
     trust = made.directory / ".deploymachine/certificates/guestbook.pem"
     return Visitor(made.server(SECOND).address, NAMES[0], trust)
-
-
-def append(fleet: Fleet, text: str) -> None:
-    settings = fleet.directory / "settings.py"
-    settings.write_text(settings.read_text() + text)
 
 
 def requests(fleet: Fleet, server: str = SECOND) -> list[dict[str, object]]:
@@ -176,22 +160,21 @@ def test_what_can_not_be_meant_is_told(made: Fleet) -> None:
 
 
 def test_who_asks_too_often_is_told_to_wait(made: Fleet, visitor: Visitor) -> None:
-    append(made, 'SITES["guestbook"]["rate_limit"] = {"per_second": 1, "burst": 3}\n')
+    made.add_settings('SITES["guestbook"]["rate_limit"] = {"per_second": 1, "burst": 3}\n')
     made.fab("kokki:loadbalancer")
     answers = [visitor.ask() for _ in range(9)]
     assert [answer.status for answer in answers[:3]] == [200] * 3
     turned_away = [answer for answer in answers if answer.status == 429]
     assert turned_away
     assert turned_away[0].headers["Retry-After"] == "1"
-    append(made, 'SITES["guestbook"]["rate_limit"] = None\n')
+    made.add_settings('SITES["guestbook"]["rate_limit"] = None\n')
     made.fab("kokki:loadbalancer")
 
 
 def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fleet, visitor: Visitor) -> None:
     names_lead_to(made, SECOND)
     where = made.server(FIRST).private_ip
-    append(
-        made,
+    made.add_settings(
         f'ACME_EMAIL, ACME_DIRECTORY, ACME_CA = "ops@guest.example", "https://{where}:14000/dir", "pebble.pem"\n'
         'SITES["guestbook"]["certificate"] = "acme"\n',
     )
@@ -220,13 +203,13 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     assert until(lambda: served.isdisjoint({one.certificate() for one in both}))
     assert "Pebble" in made.fab("loadbalancer", "nginx.status")
     assert made.sudo(SECOND, "stat -c '%a %U' /etc/nginx/tls/guestbook.key").strip() == "600 root"
-    strangers = f"timeout 5 openssl s_client -connect {where}:4402 </dev/null 2>&1 || true"
+    strangers = f"timeout 5 openssl s_client -ign_eof -connect {where}:4402 </dev/null 2>&1 || true"
     assert "certificate required" in made.sudo(SECOND, strangers)
     assert "BEGIN" not in made.sudo(NODE, strangers)
 
 
 def test_without_acme_again_nobody_asks_or_fetches(made: Fleet, visitor: Visitor) -> None:
-    append(made, 'SITES["guestbook"]["certificate"] = "self-signed"\n')
+    made.add_settings('SITES["guestbook"]["certificate"] = "self-signed"\n')
     made.fab("dbappbalancer", "loadbalancer", "kokki")
     for name in (FIRST, SECOND):
         timers = made.sudo(name, "systemctl list-units --all --plain --no-legend 'certbot.timer' 'deploymachine-cert*'")

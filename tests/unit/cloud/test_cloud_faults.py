@@ -142,6 +142,14 @@ def test_an_expired_token_is_replaced_and_nobody_notices(cloud, openstack):
     assert names(openstack) == ["appnode1", "dbserver1"]
 
 
+def test_a_token_expires_while_keystone_has_a_bad_moment(cloud, openstack):
+    cloud.servers()
+    openstack.token = "another"
+    openstack.faults += [("POST", "/v3/auth", 503, refusal(503, "maintenance"))] * 2
+    cloud.servers()
+    assert openstack.faults == []
+
+
 def test_a_token_that_expires_in_the_middle_of_a_boot(cloud, openstack):
     def expire(name, phase):
         if phase == "ACTIVE":

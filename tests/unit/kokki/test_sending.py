@@ -9,7 +9,8 @@ import select
 import pytest
 import sending
 
-RESOURCE = {"event": "resource-done", "name": "/etc/x"}
+RESOURCE = {"event": "resource-done", "name": "/etc/x", "state": "ok"}
+CHANGED = {**RESOURCE, "state": "changed"}
 OTHER = {"event": "run-done"}
 
 
@@ -45,6 +46,22 @@ def test_a_resource_that_takes_long_is_seen_before_it_is_done(pipe, monkeypatch)
     sender(RESOURCE)
     assert select.select([reader], [], [], 10)[0]
     assert there(reader) == [RESOURCE]
+
+
+def test_a_change_goes_out_at_once(pipe):
+    sender, reader = pipe
+    sender(CHANGED)
+    assert there(reader) == [CHANGED]
+
+
+def test_whether_a_change_is_still_heard_is_known_before_the_next_step_begins():
+    end, start = os.pipe()
+    os.close(end)
+    stream = os.fdopen(start, "w", encoding="utf-8")
+    with pytest.raises(BrokenPipeError):
+        sending.Sender(stream, lambda _event: None)(CHANGED)
+    with pytest.raises(BrokenPipeError):
+        stream.close()
 
 
 def test_the_end_sends_what_is_left(pipe):
