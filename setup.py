@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 TWO_TO_THREE = "fissix>=24"
+AGE = "pyrage>=1.2,<2"
 
 setup(
     name="deploymachine",
@@ -32,6 +33,7 @@ setup(
     ],
     extras_require={
         "import": [TWO_TO_THREE],
+        "age": [AGE],
         "devcloud": ["flask>=3,<4", "waitress>=3"],
         "test": [
             "pytest>=8",
@@ -41,6 +43,7 @@ setup(
             "types-PyYAML",
             "types-paramiko",
             TWO_TO_THREE,
+            AGE,
         ],
     },
     entry_points={
