@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import signal
 import ssl
 import statistics
 import sys
@@ -17,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from main_job import LAUNCHES, StepError, Timed, World, machine, world
+from main_job import LAUNCHES, StepError, World, carried_out, told, world
 
 NODE = "appnode2"
 STEPS = (f"openstack_boot {NODE}", "root provision", "appnode launch", "kokki:loadbalancer")
@@ -31,13 +30,13 @@ def run(rounds: int) -> dict[str, Seconds]:
     found: dict[str, Seconds] = {"plain": {}, "baked": {}}
     with world(cold=False) as here:
         for line in ("devcloud_up", "openstack_bootem", "root provision", *LAUNCHES):
-            _told(here.fab(*line.split()))
+            told(here.fab(*line.split()))
         trust = here.deployment / ".deploymachine/certificates/guestbook.pem"
         site = Site(_address(here, "loadbalancer1"), trust)
         _kill(here)
         for _ in range(rounds):
             _add(here, site, found["plain"])
-        found["baked"][BAKE] = [_told(here.fab(*BAKE.split())).seconds]
+        found["baked"][BAKE] = [told(here.fab(*BAKE.split())).seconds]
         for _ in range(rounds):
             _add(here, site, found["baked"])
     return found
@@ -47,7 +46,7 @@ def _add(here: World, site: Site, seconds: Seconds) -> None:
     """Add the node, wait until it has served a page, take it away again."""
     began = time.monotonic()
     for step in STEPS:
-        seconds.setdefault(step, []).append(_told(here.fab(*step.split())).seconds)
+        seconds.setdefault(step, []).append(told(here.fab(*step.split())).seconds)
     after = time.monotonic()
     site.until_served_by(NODE)
     seconds.setdefault(FIRST, []).append(time.monotonic() - after)
@@ -88,11 +87,6 @@ class Site:
             connection.close()
 
 
-def _told(timed: Timed) -> Timed:
-    print(f"  fab {timed.title:<40} {timed.seconds:6.1f} s", file=sys.stderr, flush=True)
-    return timed
-
-
 def table(found: Mapping[str, Seconds]) -> str:
     """A row a step: medians, and their spread, for either kind of image."""
     lines = ["", f"{'step':<28} {'plain':>7} {'spread':>13} {'baked':>8} {'spread':>13}"]
@@ -112,16 +106,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="add it N times each way, show medians")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the finally blocks run
-    print(machine(), flush=True)
-    try:
-        found = run(options.rounds)
-    except StepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; everything that was made is removed.", file=sys.stderr)
-        return 130
+    found = carried_out(lambda: run(options.rounds))
     print(table(found))
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from main_job import StepError, Timed, World, machine, world
+from main_job import Timed, World, carried_out, told, world
 
 # In the order in which they need each other. The last two are launched into a deployment that serves already.
 KINDS = ("lognode", "dbserver", "cachenode", "loadbalancer", "appnode", "tasknode", "appbalancer", "dbappbalancer")
@@ -30,21 +29,16 @@ def run(kinds: Sequence[str]) -> list[Timed]:
     with world(cold=False) as here:
         _name_servers(here, kinds)
         for line in BEFORE:
-            _told(here.fab(*line.split()))
-        launches = [_told(here.fab(kind, "launch")) for kind in kinds]
-        _told(here.fab(*COOK.split()))
-        return [*launches, *(_told(here.fab(*COOK.split()).again()) for _ in range(AGAIN))]
+            told(here.fab(*line.split()))
+        launches = [told(here.fab(kind, "launch")) for kind in kinds]
+        told(here.fab(*COOK.split()))
+        return [*launches, *(told(here.fab(*COOK.split()).again()) for _ in range(AGAIN))]
 
 
 def _name_servers(here: World, kinds: Sequence[str]) -> None:
     servers = {kind: [(f"{kind}1", FLAVOR)] for kind in kinds}
     with (here.deployment / "settings.py").open("a", encoding="utf-8") as settings:
         settings.write(f"\nOPENSTACK_SERVERS = {servers!r}\n")
-
-
-def _told(timed: Timed) -> Timed:
-    print(f"  fab {timed.title:<40} {timed.seconds:6.1f} s", file=sys.stderr, flush=True)
-    return timed
 
 
 def table(rounds: Sequence[Sequence[Timed]]) -> str:
@@ -69,16 +63,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the finally blocks run
-    print(machine(), flush=True)
-    try:
-        rounds = [run(options.types.split(",")) for _ in range(options.rounds)]
-    except StepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; everything that was made is removed.", file=sys.stderr)
-        return 130
+    rounds = carried_out(lambda: [run(options.types.split(",")) for _ in range(options.rounds)])
     print(table(rounds))
     if options.json is not None:
         told = [{timed.title: timed.seconds for timed in steps} for steps in rounds]

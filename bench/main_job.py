@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
 AIMS = {  # seconds, on two cores
@@ -39,6 +39,7 @@ LAST_LINES = 15
 AGAIN_MARK = "again: "
 WORTH_TELLING = 20  # ms
 Event = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -178,14 +179,15 @@ def world(*, cold: bool) -> Iterator[World]:
 def run_round(*, cold: bool) -> list[Timed]:
     """The whole job once, then all of it again: the times of every step."""
     with world(cold=cold) as here:
-        up = _told(here.fab("devcloud_up"))
-        first = [_told(here.fab(*step.split())) for step in STEPS]
-        again = [_told(here.fab(*step.split()).again()) for step in AGAIN]
+        up = told(here.fab("devcloud_up"))
+        first = [told(here.fab(*step.split())) for step in STEPS]
+        again = [told(here.fab(*step.split()).again()) for step in AGAIN]
         image = [built] if (built := _image_build(up)) is not None else []
         return [*image, up, *first, _sum("all launches", first), *again, _sum("all launches", again).again()]
 
 
-def _told(timed: Timed) -> Timed:
+def told(timed: Timed) -> Timed:
+    """The same, after a line about it on stderr."""
     print(f"  fab {timed.title:<40} {timed.seconds:6.1f} s", file=sys.stderr, flush=True)
     return timed
 
@@ -283,22 +285,26 @@ def _parsed(text: str) -> Event | None:
 def main() -> int:
     """Exit code 0; 1 where a step failed or missed its aim."""
     options = _parser().parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the finally blocks run
-    print(machine(), flush=True)
-    try:
-        rounds = [run_round(cold=options.cold) for _ in range(options.rounds)]
-    except StepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; everything that was made is removed.", file=sys.stderr)
-        return 130
+    rounds = carried_out(lambda: [run_round(cold=options.cold) for _ in range(options.rounds)])
     seconds = medians(rounds)
     print(table(rounds[-1], seconds, AIMS))
     print(breakdown(rounds[-1], slowest=options.slowest))
     if options.json is not None:
         options.json.write_text(json.dumps(seconds, indent=1) + "\n", encoding="utf-8")
     return int(any(statistics.median(seconds.get(step, [0])) > aim for step, aim in AIMS.items()))
+
+
+def carried_out(work: Callable[[], T]) -> T:
+    """What `work` returns, after a line about this machine. Exits: 1 where a step failed, 130 where it was stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the finally blocks run
+    print(machine(), flush=True)
+    try:
+        return work()
+    except StepError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("Stopped; everything that was made is removed.", file=sys.stderr)
+        sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:

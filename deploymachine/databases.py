@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from deploymachine.converge import Event, Result, run
 from deploymachine.cook import ask, checked, cook, on_all, sudo_password
 from deploymachine.errors import ConnectError, UsageError
 from deploymachine.inventory import Server
+from deploymachine.moments import written
 from deploymachine.report import Report
 from deploymachine.servertypes import Deployment, _database
 from deploymachine.ssh import connect, login
-
-FORMS = ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M")
 
 
 def primary_among(servers: Sequence[Server], deployment: Deployment) -> Server:
@@ -54,14 +53,8 @@ def look(server: Server, action: str, deployment: Deployment) -> Event:
 
 def moment(text: str, now: datetime) -> str:
     """ "2026-01-31 12:00" (UTC) as PostgreSQL takes it. Raises UsageError."""
-    written = text.strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00")
-    for form in FORMS:
-        try:
-            when = datetime.strptime(written, form).replace(tzinfo=timezone.utc)
-        except ValueError:
-            continue
-        if when > now:
-            raise UsageError(f"--to-time {text}: that is still to come", why=f"it is {now:%Y-%m-%d %H:%M:%S} now (UTC)")
+    when = written("--to-time", text, now)
+    if when is not None:
         return f"{when:%Y-%m-%d %H:%M:%S.%f}+00"
     raise UsageError(
         f"--to-time {text}: that is no time", hint="a date and a time of day, UTC: --to-time '2026-01-31 12:00'"

@@ -16,18 +16,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from deploymachine.converge import Event, run
 from deploymachine.cook import checked, sudo_password
 from deploymachine.errors import ConnectError, DeployMachineError, SeveralErrors, UsageError
 from deploymachine.inventory import Server
+from deploymachine.moments import written
 from deploymachine.servertypes import Deployment
 from deploymachine.ssh import Connection, close_all, connect, internal, login
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f")
 BATCHES = 32  # that may wait for a slower server's
 TOGETHER = 0.2  # seconds; lines that come from several servers so close are sorted
 CONTROLS = {number: f"\\x{number:02x}" for number in (*range(9), *range(10, 32), *range(127, 160))}
@@ -71,14 +71,8 @@ def moment(text: str, now: datetime) -> datetime:
     found = re.fullmatch(r"(\d{1,6}) ?([smhdw])", text.strip())
     if found and (length := timedelta(**{UNITS[found[2]]: int(found[1])})) < timedelta(days=36_500):
         return now - length
-    written = text.strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00")
-    for form in MOMENTS:
-        try:
-            when = datetime.strptime(written, form).replace(tzinfo=timezone.utc)
-        except ValueError:
-            continue
-        if when > now:
-            raise UsageError(f"--since {text}: that is still to come", why=f"it is {now:%Y-%m-%d %H:%M} now (UTC)")
+    when = written("--since", text, now, day_alone=True)
+    if when is not None:
         return when
     raise UsageError(
         f"--since {text}: that is no time",
