@@ -12,6 +12,7 @@ from deploymachine.errors import SettingsError
 from deploymachine.settings_base import Network, Window
 from deploymachine.settings_database import BackupS3, Connections, Database
 from deploymachine.settings_file import execute, settings_path, state_directory
+from deploymachine.settings_notify import ProtectedName, Webhook
 from deploymachine.settings_servers import (
     BootedServer,
     FixedServer,
@@ -90,6 +91,8 @@ class Settings(Frozen):
     DATABASE_CONNECTIONS: Connections = 100
     BACKUP_S3: BackupS3 | None = None
     CRON: tuple[Cron, ...] = ()
+    NOTIFY: tuple[Webhook, ...] = ()
+    PROTECTED: tuple[ProtectedName, ...] = ()
     ACME_EMAIL: Email | None = None
     ACME_DIRECTORY: Directory | None = None
     ACME_CA: str | None = None
@@ -120,6 +123,7 @@ class Settings(Frozen):
         self._check_servers()
         self._check_sites()
         self._check_cron()
+        self._check_notify()
         return self
 
     def _check_servers(self) -> None:
@@ -153,6 +157,12 @@ class Settings(Frozen):
             if job.name in names:
                 raise ValueError(f"CRON[{number}]: {job.site} does {job.command!r} in CRON[{names[job.name]}] already")
             names[job.name] = number
+
+    def _check_notify(self) -> None:
+        for number, webhook in enumerate(self.NOTIFY):
+            for site in webhook.sites:
+                if site not in self.SITES:
+                    raise ValueError(f"NOTIFY[{number}]['sites']: {site!r} is not in SITES{_suggest(site, self.SITES)}")
 
     @property
     def state(self) -> Path:
@@ -232,6 +242,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         "SERVERS": FixedServer,
         "OPENSTACK_SERVERS": BootedServer,
         "CRON": Cron,
+        "NOTIFY": Webhook,
     }
     model = inner.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
     model = Celery if "celery" in loc[2:-1] else RateLimit if "rate_limit" in loc[2:-1] else model
