@@ -88,13 +88,18 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open(self, command: str) -> paramiko.Channel:
-        """Start `command` (a line for the login shell) on a channel of its own. Raises ConnectError."""
+    def open(self, command: str, terminal: tuple[str, int, int] | None = None) -> paramiko.Channel:
+        """Start `command` (a line for the login shell) on a channel of its own. Raises ConnectError.
+
+        terminal: its kind, columns and lines, where the command gets one.
+        """
         transport = self._client.get_transport()
         if transport is None:
             raise cut(self.server)
         try:
             channel = transport.open_session()
+            if terminal is not None:
+                channel.get_pty(*terminal)
             channel.exec_command(command)
         except broken() as error:
             raise cut(self.server, error) from None

@@ -60,7 +60,7 @@ def namespace(fabfile: str | Path) -> Collection:
 def _contrib() -> list[ModuleType]:
     from deploymachine import contrib
 
-    names = [module.name for module in pkgutil.iter_modules(contrib.__path__)]
+    names = [module.name for module in pkgutil.iter_modules(contrib.__path__) if not module.name.startswith("_")]
     return [importlib.import_module(f"{contrib.__name__}.{name}") for name in names]
 
 
