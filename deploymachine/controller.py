@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
+import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from deploymachine.settings import Settings
 
 INHERIT = "controller"
+INDEX_URL = re.compile(r"^\s*index[-_]url", re.MULTILINE | re.IGNORECASE)
 POST_QUANTUM = ("mlkem768", "sntrup761")
 
 
@@ -42,6 +46,8 @@ def pip_index_url(settings: Settings) -> str | None:
     """The package index of pip and uv on the servers; None: their own default."""
     if settings.PIP_INDEX_URL != INHERIT:
         return settings.PIP_INDEX_URL
+    if not any(_names_an_index(path) for path in _pip_files()):
+        return None  # what pip would say, without the half second that it takes to start
     return _reachable_from_servers(_output("python3", "-m", "pip", "config", "get", "global.index-url"))
 
 
@@ -51,6 +57,30 @@ def more_key_exchanges() -> list[str]:
 
     known = paramiko.Transport._preferred_kex  # type: ignore[attr-defined]
     return [] if any(name.startswith(POST_QUANTUM) for name in known) else ["curve25519-sha256@libssh.org"]
+
+
+def _pip_files() -> list[Path]:
+    """Where pip looks for its configuration on Linux and macOS, whether it is there or not."""
+    home = Path.home()
+    xdg = [
+        os.environ.get("XDG_CONFIG_HOME") or home / ".config",
+        *os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":"),
+    ]
+    python = shutil.which("python3")
+    prefixes = [Path(path).parents[1] for path in (python, os.path.realpath(python))] if python else []
+    named = os.environ.get("PIP_CONFIG_FILE")
+    return [
+        *(Path(place) / "pip" / "pip.conf" for place in (*xdg, home / "Library" / "Application Support")),
+        *(place / "pip.conf" for place in (Path("/etc"), home / ".pip", *prefixes)),
+        *([Path(named)] if named else []),
+    ]
+
+
+def _names_an_index(path: Path) -> bool:
+    try:
+        return INDEX_URL.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:
+        return False
 
 
 def apt_proxy(settings: Settings) -> str | None:
