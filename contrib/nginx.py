@@ -16,10 +16,31 @@ if TYPE_CHECKING:
 SITE = {"site": "a name of SITES in settings.py"}
 
 
-@task(help={**SITE, "off": "back from it"})
-def maintenance(_: Context, site: str, off: bool = False) -> None:
-    """Answer for a site with 503 and a page that says why: `fab loadbalancer nginx.maintenance --site blog [--off]`."""
-    _switch(site, "maintenance", not off)
+@task(
+    help={
+        **SITE,
+        "off": "back from it",
+        "message": "what the page says; line breaks stay",
+        "allow_ip": "addresses and networks that come in all the same, with commas",
+        "retry_after": "seconds after which visitors' programs may ask again",
+    }
+)
+def maintenance(
+    _: Context, site: str, off: bool = False, message: str = "", allow_ip: str = "", retry_after: int = 120
+) -> None:
+    """Answer for a site with 503 and a page that says why: `fab loadbalancer nginx.maintenance --site blog [--off]`.
+
+    The page is the site's own ("maintenance_page" in SITES) or ours. Its health page goes on answering as ever. It
+    stays so over cooks and reboots, until --off.
+    """
+    from deploymachine.maintenance import notice, switch
+    from deploymachine.tasks._report import reported
+
+    told = None if off else notice(message, allow_ip.split(","), retry_after)
+    here = deployment()
+    servers = balancers(here)
+    with reported() as shown:
+        switch(servers, site, told, here, shown)
 
 
 @task(help=SITE)
@@ -53,7 +74,7 @@ def status(_: Context) -> None:
     from deploymachine.tasks._table import print_table
 
     here = deployment()
-    print_table(("server", "nginx", "site", "state", "certificate", "until", "days"), rows(_balancers(here), here))
+    print_table(("server", "nginx", "site", "state", "certificate", "until", "days"), rows(balancers(here), here))
 
 
 def _switch(site: str, name: str, state: bool) -> None:
@@ -67,12 +88,12 @@ def _cook(here: Deployment, recipe: str, attributes: dict[str, object] | None = 
     from deploymachine.cook import cook
     from deploymachine.tasks._report import reported
 
-    servers = _balancers(here)
+    servers = balancers(here)
     with reported() as shown:
         cook(servers, here, shown, phase=recipe, recipes=(recipe,), attributes=attributes)
 
 
-def _balancers(here: Deployment) -> list[Server]:
+def balancers(here: Deployment) -> list[Server]:
     """Those of the selected servers that are loadbalancers, whatever else they are. Raises UsageError."""
     there = here.inventory.serving("loadbalancer")
     chosen = selected(here.inventory)

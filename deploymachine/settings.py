@@ -53,6 +53,7 @@ class Site(Frozen):
     certificate: Certificate = "self-signed"
     body_size_mb: Megabytes = 20
     rate_limit: RateLimit | None = None
+    maintenance_page: Annotated[str, Field(min_length=1)] | None = None
     environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
 
     @field_validator("directory", "requirements")

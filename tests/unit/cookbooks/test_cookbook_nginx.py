@@ -122,13 +122,43 @@ def test_headers_are_added_where_a_site_sends_none(nginx, content):
     assert "Permissions-Policy" not in text
 
 
-def test_a_site_in_maintenance_sends_nobody_on_and_remembers_it(nginx, content):
-    kitchen = nginx(SITE, **{"nginx.switch": {"guestbook": {"maintenance": True}}})
+def in_maintenance(**notice):
+    return {"nginx.switch": {"guestbook": {"maintenance": True, "notice": notice}}}
+
+
+def test_a_site_in_maintenance_lets_in_who_may_and_remembers_it(nginx, content):
+    kitchen = nginx(SITE, **in_maintenance(allow=["192.0.2.7", "2001:db8::/32"], retry_after=600))
     text = content(kitchen, f"{DIRECTORY}/sites-available/site-guestbook.conf")
-    assert "return 503;" in text
-    assert "error_page 502 503 504 /.deploymachine/maintenance.html;" in text
-    assert "proxy_pass" not in text
-    assert kitchen.resources["File"]["/etc/deploymachine/nginx/guestbook.maintenance"].action == ["create"]
+    assert "error_page 502 503 504 /.deploymachine/maintenance/600;" in text
+    assert re.search(r"geo \$outside_guestbook \{\s+default 1;\s+192.0.2.7 0;\s+2001:db8::/32 0;\s+\}", text)
+    closed = re.findall(r"location (\S+) \{\s+if \(\$outside_guestbook\) \{ return 503; \}", text)
+    assert closed == ["/", "/static/", "/media/"]
+    assert re.search(r'location = "/healthz" \{\s+proxy_pass http://guestbook;', text)
+    remembered = kitchen.resources["File"]["/etc/deploymachine/nginx/guestbook.maintenance"].content
+    assert remembered == '{"allow": ["192.0.2.7", "2001:db8::/32"], "message": "", "retry_after": 600}\n'
+
+
+@pytest.mark.parametrize("remembered", ["", '{"message": "Back at nine", "retry_after": 9}', "{ cut o"])
+def test_maintenance_goes_on_as_it_was_said(nginx, content, monkeypatch, tmp_path, remembered):
+    monkeypatch.setenv("KOKKI_ROOT", str(tmp_path))
+    (tmp_path / "etc/deploymachine/nginx").mkdir(parents=True)
+    (tmp_path / "etc/deploymachine/nginx/guestbook.maintenance").write_text(remembered)
+    kitchen = nginx(SITE)
+    assert "return 503;" in content(kitchen, f"{DIRECTORY}/sites-available/site-guestbook.conf")
+    page = content(kitchen, "/usr/share/deploymachine/nginx/maintenance-guestbook.html")
+    assert ("Back at nine" in page) is ("nine" in remembered)
+    off = nginx(SITE, **{"nginx.switch": {"guestbook": {"maintenance": False}}})
+    assert "return 503;" not in content(off, f"{DIRECTORY}/sites-available/site-guestbook.conf")
+    assert off.resources["File"]["/etc/deploymachine/nginx/guestbook.maintenance"].action == ["delete"]
+
+
+def test_a_message_can_be_nothing_but_text(nginx, content):
+    said = "Back at <b>9</b> \"$(reboot)\" 'now'; {{ 7*7 }} $uri\nAda"
+    path = "/usr/share/deploymachine/nginx/maintenance-guestbook.html"
+    shown = "Back at &lt;b&gt;9&lt;/b&gt; &quot;$(reboot)&quot; &#x27;now&#x27;; {{ 7*7 }} $uri\nAda"
+    assert shown in content(nginx(SITE, **in_maintenance(message=said)), path)
+    own = {**SITE, "maintenance_page": "<h1>Ours</h1>{{ message }}"}
+    assert content(nginx(own, **in_maintenance(message=said)), path) == f"<h1>Ours</h1>{shown}"
 
 
 def test_a_site_that_was_switched_off_stays_off(nginx, monkeypatch, tmp_path):
@@ -170,7 +200,9 @@ def test_nginx_takes_the_whole_configuration(nginx, content, run, tmp_path, defa
     told = run("nginx", "-v")
     version = tuple(int(number) for number in re.search(r"/([\d.]+)", told)[1].split("."))
     limited = {**SITE, "body_size_mb": 7, "rate_limit": {"per_second": 3, "burst": 9}}
-    kitchen = nginx(limited, EMPTY, version=version, default=default)
+    shut = in_maintenance(message="later", allow=["192.0.2.7"]) if default else {}
+    limited["health_path"] = '/he"al\\th{;}'
+    kitchen = nginx(limited, EMPTY, version=version, default=default, **shut)
     for path in kitchen.resources["File"]:
         if path.startswith((f"{DIRECTORY}/nginx.conf", f"{DIRECTORY}/sites-available/", f"{DIRECTORY}/snippets/")):
             place = tmp_path / path.removeprefix(f"{DIRECTORY}/").replace("sites-available", "sites-enabled")

@@ -6,7 +6,8 @@ __description__ = (
 __config__ = {
     "nginx.sites": {
         "description": "What is served: [{name, domains ([]: every name), upstreams ('ip:port'), default, certificate "
-        "(self-signed, files or acme), body_size_mb, rate_limit (None or {per_second, burst})}]",
+        "(self-signed, files or acme), body_size_mb, rate_limit (None or {per_second, burst}), health_path, "
+        "maintenance_page (HTML, or None: ours)}]",
         "default": [],
     },
     "nginx.certificates": {
@@ -18,7 +19,8 @@ __config__ = {
         "default": None,
     },
     "nginx.switch": {
-        "description": "site -> {maintenance, enabled: bool} from now on; who is not named stays as switched before",
+        "description": "site -> {maintenance, enabled: bool, notice: {message, allow (addresses that come in all the "
+        "same), retry_after (seconds)}} from now on; who is not named stays as switched before",
         "default": {},
     },
     "nginx.hsts_seconds": {"description": "How long browsers insist on HTTPS", "default": 63072000},

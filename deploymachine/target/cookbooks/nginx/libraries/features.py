@@ -56,3 +56,15 @@ def nameservers():
 
 def has_ipv6():
     return os.path.exists("/proc/net/if_inet6")
+
+
+def quoted(text):
+    """As one word of nginx's configuration, whatever stands in it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def as_html(text):
+    """As text of a page that can be nothing else."""
+    import html
+
+    return html.escape(text)

@@ -12,8 +12,7 @@ Directory("/etc/nginx/tls", mode=0o700)
 Directory("/var/cache/nginx", owner="www-data", group="root", mode=0o700)
 for folder in (HERE, WEBROOT):
     Directory(folder, recursive=True, mode=0o755)
-for page in ("unavailable", "maintenance"):
-    File(f"{HERE}/{page}.html", content=StaticFile(f"nginx/{page}.html"), mode=0o644)
+File(f"{HERE}/unavailable.html", content=StaticFile("nginx/unavailable.html"), mode=0o644)
 File("/etc/nginx/snippets/acme.conf", content=Template("nginx/acme.conf.j2", {"webroot": WEBROOT}), mode=0o644)
 File("/etc/nginx/nginx.conf", content=Template("nginx/nginx.conf.j2", {"nginx": env.cookbooks.nginx}), mode=0o644)
 File("/etc/nginx/sites-enabled/default", action="delete")

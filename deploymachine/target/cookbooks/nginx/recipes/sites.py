@@ -4,7 +4,7 @@ from kokki import *
 
 config, nginx, strangers = env.config.nginx, env.cookbooks.nginx, env.cookbook("base").strangers
 UNKNOWN = "_"  # what answers names that no site has
-TLS, SITES = "/etc/nginx/tls", "/etc/nginx/sites-"
+TLS, SITES, PAGES = "/etc/nginx/tls", "/etc/nginx/sites-", "/usr/share/deploymachine/nginx"
 
 
 def enable(name, template, enabled=True, **variables):
@@ -24,12 +24,22 @@ def certify(name, acme):
     File(f"{TLS}/{name}.stapling", content=stapling, mode=0o644, action=action)
 
 
+def tell(name, page, notice):
+    """What visitors read while the site is in maintenance: a page of its own, or ours."""
+    message = nginx.as_html(notice["message"])
+    ours = Template("nginx/maintenance.html.j2", {"message": message})
+    content = page.replace("{{ message }}", message) if page else ours
+    File(f"{PAGES}/maintenance-{name}.html", content=content, mode=0o644)
+
+
 names = [site["name"] for site in config.sites]
 states = nginx.states(names, config.switch)
 for site in config.sites:
     state = states[site["name"]]
     certify(site["name"], site.get("certificate") == "acme")
     enable(site["name"], "site", state["enabled"], site=site, maintenance=state["maintenance"])
+    if state["maintenance"] is not None:
+        tell(site["name"], site.get("maintenance_page"), state["maintenance"])
 
 has_default = any(site.get("default") and states[site["name"]]["enabled"] for site in config.sites)
 if not has_default:
@@ -37,6 +47,8 @@ if not has_default:
 
 known = [f"site-{name}.conf" for name in names + [UNKNOWN] * (not has_default)]
 gone = [path for kind in ("enabled", "available") for path in strangers(f"{SITES}{kind}", "site-*.conf", known)]
+shut = [f"maintenance-{name}.html" for name in names if states[name]["maintenance"] is not None]
+gone += strangers(PAGES, "maintenance-*.html", shut)
 for suffix in ("crt", "key", "stapling"):
     gone += strangers(TLS, f"*.{suffix}", [f"{name}.{suffix}" for name in names])
 for path in gone:
