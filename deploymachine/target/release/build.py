@@ -6,9 +6,9 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Mapping, Optional
+from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Tuple
 
-from release import django, layout, repository, virtualenv
+from release import django, layout, preflight, repository, virtualenv
 from release.steps import Step, Steps
 from release.tools import Tools, with_site
 from release.values import Failure, Release, Site
@@ -31,12 +31,12 @@ def build(
     path = site.release(release.name)
     with ExitStack() as undo:
         undo.callback(remove_path, path)
-        built = _make(site, tools, release, steps)
+        built, pending = _make(site, tools, release, steps)
         undo.pop_all()
-    return {"release": vars(built), "changed": True}
+    return {"release": vars(built), "changed": True, "pending": pending}
 
 
-def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Release:
+def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Tuple[Release, List[str]]:
     name = release.name
     with steps.step("export") as step:
         _export(site, tools, release, step)
@@ -47,8 +47,8 @@ def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Release:
         step.changed(", ".join(linked))
     with steps.step("compile") as step:
         _compile(site, inside, name, step)
-    with steps.step("check"):
-        django.check(site, inside, name)
+    with steps.step("check") as step:
+        pending = preflight.prove(site, inside, name, step)
     with steps.step("collectstatic") as step:
         summary = django.collect_static(site, inside, name)
         if summary is None:
@@ -57,7 +57,7 @@ def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Release:
             step.changed(summary)
     whole = replace(release, venv=venv.name)
     layout.finish(site, whole)
-    return whole
+    return whole, pending
 
 
 def _same(there: Release, wanted: Release) -> bool:

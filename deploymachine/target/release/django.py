@@ -9,31 +9,22 @@ from release.tools import Tools
 from release.values import Failure, Site
 
 OLD_SERVES = "the old release goes on serving; mend the code and deploy again"
-# What a worker of gunicorn does first: an error in it would otherwise show after the switch.
-IMPORT = """
-import importlib, sys
-module, _, name = sys.argv[1].partition(":")
-getattr(importlib.import_module(module), name or "application")
-"""
 
 
 def manage(
     site: Site, tools: Tools, name: str, arguments: List[str], *, what: str, hint: str, timeout: Optional[float]
 ) -> str:
     """Run one management command with the release's own code, virtualenv and environment."""
-    project = site.project(name)
-    if not (project / "manage.py").is_file():
-        raise Failure(f"There is no manage.py {_called(site.directory)} of the repository", hint=_elsewhere(site, name))
     argv = [_python(site, name), "manage.py", *arguments]
-    return tools.run(argv, cwd=project, what=what, hint=hint, timeout=timeout)
+    return tools.run(argv, cwd=project(site, name), what=what, hint=hint, timeout=timeout)
 
 
-def check(site: Site, tools: Tools, name: str) -> None:
-    """Raise Failure where Django's own checks find an error, or the WSGI application can't be imported."""
-    manage(site, tools, name, ["check"], what=f"manage.py check refuses {site.name}", hint=OLD_SERVES, timeout=300)
-    argv = [_python(site, name), "-c", IMPORT, site.wsgi]
-    what = f"{site.wsgi} can't be imported"
-    tools.run(argv, cwd=site.project(name), what=what, hint=OLD_SERVES, timeout=300)
+def project(site: Site, name: str) -> Path:
+    """The directory of the release's manage.py. Raises Failure where there is none."""
+    found = site.project(name)
+    if not (found / "manage.py").is_file():
+        raise Failure(f"There is no manage.py {_called(site.directory)} of the repository", hint=_elsewhere(site, name))
+    return found
 
 
 def collect_static(site: Site, tools: Tools, name: str) -> Optional[str]:
@@ -59,7 +50,12 @@ def pending_migrations(site: Site, tools: Tools, name: str) -> List[str]:
         hint="nothing was changed, the old release goes on serving; is the database there?",
         timeout=300,
     )
-    return [line.split("]", 1)[1].split()[0] for line in out.splitlines() if line.startswith("[ ]")]
+    return unapplied(out)
+
+
+def unapplied(plan: str) -> List[str]:
+    """Those that `showmigrations --plan` printed without a mark."""
+    return [line.split("]", 1)[1].split()[0] for line in plan.splitlines() if line.startswith("[ ]")]
 
 
 def migrate(site: Site, tools: Tools, name: str, timeout: Optional[float]) -> None:

@@ -1,14 +1,17 @@
-"""A request in, the chosen action done as the site's user, its events and an exit code out."""
+"""A request in, the chosen action done as the site's user, its events and an exit code out.
+
+request: "action" and "site", and what the action needs besides. A run of several requests begins with `begin`, which
+takes the site's lock ("lock": its JSON), names that lock ("lock_id") in all that follow, and lets go of it by `end`.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Mapping, Optional
+from typing import Any, BinaryIO, Callable, Dict, Mapping, Optional
 
-from release import django, layout, state
+from release import audit, django, layout, lock, preflight, state
 from release.account import Account
 from release.build import build
 from release.steps import Emit, Steps
@@ -18,7 +21,8 @@ from release.values import Failure, Release, Site
 
 Result = Dict[str, Any]
 Request = Mapping[str, Any]
-STEPS = {"build": 8, "switch": 3, "rollback": 3}  # how many steps an action has; the others have one
+STEPS = {"begin": 3, "build": 8, "switch": 3, "rollback": 3, "end": 2}  # how many an action has; the others have one
+AUDIT_LINES = 50
 
 
 class Run:
@@ -33,12 +37,46 @@ class Run:
         self.bundle = bundle
         self.tools = Tools.of(site, account)
         timeout = float(request.get("timeout") or site.health_timeout)
-        back = request["action"] == "rollback"
-        self.order = Order(site, account, timeout, self.tools, back, str(request.get("by") or ""))
+        words = {name: str(request.get(name) or "") for name in ("by", "message", "word")}
+        self.order = Order(site, account, timeout, self.tools, request["action"] == "rollback", **words)
+
+    def begin(self) -> Result:
+        with self.steps.step("lock") as step:
+            dead = lock.take(self.site, self.request["lock"], str(self.request.get("instead_of") or ""))
+            step.detail = f"instead of {dead['owner']}, who is gone" if dead else ""
+        try:
+            return {**preflight.machine(self.order, self.steps), **self.state(), "instead_of": dead}
+        except BaseException:
+            lock.drop(self.site, self.request["lock"]["id"])
+            raise
+
+    def end(self) -> Result:
+        if self.request.get("ended"):
+            audit.ended(self.site, self.request["ended"])
+        try:
+            return self.prune() if self.request.get("keep") else {"changed": False}
+        finally:
+            with self.steps.step("unlock"):
+                lock.drop(self.site, str(self.request["lock_id"]))
+
+    def lock(self) -> Result:
+        with self.steps.step("lock"):
+            return {"instead_of": lock.take(self.site, self.request["lock"]), "changed": True}
+
+    def unlock(self) -> Result:
+        with self.steps.step("unlock"):
+            return {"lock": lock.drop(self.site, str(self.request.get("which") or ""))}
+
+    def beat(self) -> Result:
+        lock.beat(self.site, str(self.request["lock_id"]))
+        return {}
+
+    def audit(self) -> Result:
+        return audit.entries(self.site, int(self.request.get("count") or AUDIT_LINES), self.steps)
 
     def state(self) -> Result:
         with self.steps.step("state"):
-            return state.state(self.order, self.tools)
+            return {**state.state(self.order, self.tools), "lock": lock.told(self.site)}
 
     def build(self) -> Result:
         release = Release.read(self.request["release"])
@@ -69,13 +107,20 @@ class Run:
 
 
 ACTIONS: Mapping[str, Callable[[Run], Result]] = {
+    "begin": Run.begin,
     "state": Run.state,
     "build": Run.build,
     "migrate": Run.migrate,
     "switch": Run.switch,
     "rollback": Run.rollback,
     "prune": Run.prune,
+    "end": Run.end,
+    "beat": Run.beat,
+    "lock": Run.lock,
+    "unlock": Run.unlock,
+    "audit": Run.audit,
 }
+CHANGING = frozenset({"build", "migrate", "switch", "rollback", "prune"})  # one of these at a time
 
 
 def main(request: Request, emit: Emit) -> int:
@@ -102,24 +147,12 @@ def _act(request: Request, steps: Steps) -> Result:
     with ExitStack() as stack:
         bundle = stack.enter_context(Path(request["attachment"]).open("rb")) if request.get("attachment") else None
         stack.enter_context(account.acting())
-        if request["action"] != "state":
-            stack.enter_context(_locked(site))
+        if request["action"] in CHANGING:
+            stack.enter_context(lock.acting(site))
+            if request.get("lock_id"):
+                lock.beat(site, str(request["lock_id"]))
         steps.hide = secrets(read_environment(site.root / "shared" / "env"))
         return action(Run(request, site, account, steps, bundle))
-
-
-@contextmanager
-def _locked(site: Site) -> Iterator[None]:
-    """One change of a site at a time; the kernel lets go of a killed run's lock."""
-    if not site.root.is_dir():
-        raise Failure(f"{site.root} is not there", hint="cook the server first, then release")
-    with (site.root / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            why = f"{site.name} is being released on this server by another run"
-            raise Failure("Two releases at once", why=why, hint="wait for it to end, then deploy again") from None
-        yield
 
 
 def _begun(request: Request) -> Dict[str, Any]:

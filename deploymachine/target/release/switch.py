@@ -21,7 +21,10 @@ ASK_AGAIN = 5.0  # seconds; a program that is just starting does not hear the fi
 
 @dataclass(frozen=True)
 class Order:
-    """One switch. back: it goes to a release that was live before. by: who gave the order ("user@host")."""
+    """One switch. back: it goes to a release that was live before. by: who gave the order ("user@host").
+
+    message: why, in their words. word: what the audit log calls it, where it is neither a deploy nor a rollback.
+    """
 
     site: Site
     account: Account
@@ -29,6 +32,8 @@ class Order:
     tools: Tools
     back: bool = False
     by: str = ""
+    message: str = ""
+    word: str = ""
 
     @property
     def program(self) -> Program:
@@ -202,7 +207,7 @@ def _return_to(order: Order, safe: Optional[str]) -> None:
 
 def _entry(order: Order, release: Release, before: Optional[str], state: str, why: str) -> Dict[str, Any]:
     return {
-        "action": "rollback" if order.back else "deploy",
+        "action": order.word or ("rollback" if order.back else "deploy"),
         "state": state,
         "release": release.name,
         "sha": release.sha,
@@ -210,4 +215,5 @@ def _entry(order: Order, release: Release, before: Optional[str], state: str, wh
         "from": before,
         "by": order.by,
         **({"why": why} if why else {}),
+        **({"message": order.message} if order.message else {}),
     }

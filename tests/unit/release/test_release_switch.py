@@ -187,7 +187,8 @@ def test_prune_keeps_the_newest_the_live_one_and_the_way_back(machine, repositor
     assert machine.ask("rollback")[1]["current"] == names[2]
 
 
-def test_two_releases_at_once_are_refused(machine, repository):
+def test_two_releases_at_once_are_refused(machine, repository, monkeypatch):
+    monkeypatch.setattr("release.lock.PATIENCE", 0)
     sha = repository.commit()
     with (machine.root / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
