@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deploymachine.settings import Settings
 
 INHERIT = "controller"
+SYSTEM_WIDE = Path("/etc")
 INDEX_URL = re.compile(r"^\s*index[-_]url", re.MULTILINE | re.IGNORECASE)
 POST_QUANTUM = ("mlkem768", "sntrup761")
 
@@ -71,7 +72,7 @@ def _pip_files() -> list[Path]:
     named = os.environ.get("PIP_CONFIG_FILE")
     return [
         *(Path(place) / "pip" / "pip.conf" for place in (*xdg, home / "Library" / "Application Support")),
-        *(place / "pip.conf" for place in (Path("/etc"), home / ".pip", *prefixes)),
+        *(place / "pip.conf" for place in (SYSTEM_WIDE, home / ".pip", *prefixes)),
         *([Path(named)] if named else []),
     ]
 

@@ -23,6 +23,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
         return "https://index.example/simple"
 
     monkeypatch.setattr(controller, "_output", answer)
+    monkeypatch.setattr(controller, "SYSTEM_WIDE", tmp_path / "etc")
     for name, value in {"HOME": tmp_path, "XDG_CONFIG_HOME": tmp_path / "config", "XDG_CONFIG_DIRS": tmp_path}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.delenv("PIP_CONFIG_FILE", raising=False)
@@ -30,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ..
     return commands
 
 
-@pytest.mark.parametrize("place", ["config/pip/pip.conf", ".pip/pip.conf", "pip.conf", "named"])
+@pytest.mark.parametrize("place", ["config/pip/pip.conf", ".pip/pip.conf", "pip.conf", "etc/pip.conf", "named"])
 def test_pip_is_asked_where_a_file_of_its_names_an_index(
     asked: list[tuple[str, ...]], tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,6 +45,5 @@ def test_pip_is_asked_where_a_file_of_its_names_an_index(
 
 def test_pip_is_not_asked_where_none_does(asked: list[tuple[str, ...]], tmp_path: Path) -> None:
     (tmp_path / "pip.conf").write_text("[global]\nextra-index-url = https://other.example/simple\n")
-    if not controller._names_an_index(Path("/etc/pip.conf")):
-        assert controller.pip_index_url(INHERITS) is None
-        assert asked == []
+    assert controller.pip_index_url(INHERITS) is None
+    assert asked == []
