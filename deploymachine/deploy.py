@@ -24,7 +24,8 @@ from deploymachine.source import Source, bundle, resolve
 
 Request = dict[str, Any]
 State = Mapping[str, Any]
-BUILT_BY = ("directory", "requirements", "wsgi", "settings_module")  # settings that another build would come out of
+# Settings that another build would come out of.
+BUILT_BY = ("directory", "requirements", "extras", "build_commands", "wsgi", "settings_module")
 
 
 class Run(Protocol):

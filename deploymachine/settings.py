@@ -10,6 +10,8 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from deploymachine.errors import SettingsError
 from deploymachine.settings_base import Network, Window
+from deploymachine.settings_build import BuildCommand, DebianPackage, Extra
+from deploymachine.settings_build import check as check_build
 from deploymachine.settings_database import BackupS3, Connections, Database
 from deploymachine.settings_file import execute, settings_path, state_directory
 from deploymachine.settings_notify import ProtectedName, Webhook
@@ -55,6 +57,9 @@ class Site(Frozen):
     rate_limit: RateLimit | None = None
     maintenance_page: Annotated[str, Field(min_length=1)] | None = None
     environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
+    extras: tuple[Extra, ...] = ()
+    packages: tuple[DebianPackage, ...] = ()
+    build_commands: tuple[BuildCommand, ...] = ()
 
     @field_validator("directory", "requirements")
     @classmethod
@@ -156,6 +161,7 @@ class Settings(Frozen):
                     f"CRON[{number}]['site']: {job.site!r} is not in SITES{_suggest(job.site, self.SITES)}"
                 )
             if job.name in names:
+        check_build(self.SITES)
                 raise ValueError(f"CRON[{number}]: {job.site} does {job.command!r} in CRON[{names[job.name]}] already")
             names[job.name] = number
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from deploymachine.inventory import Server
-from deploymachine.servertypes import Deployment, Opening, _database, _private, broker, cachenode, open_to
+from deploymachine.servertypes import Deployment, Opening, _database, _private, open_to
+from deploymachine.servertypes._environment import environment
 from deploymachine.servertypes._site import cron, place
 from deploymachine.settings import Settings, Site
 
@@ -38,7 +40,10 @@ def site_attributes(name: str, server: Server, deployment: Deployment) -> dict[s
         "settings_module": site.settings_module,
         "directory": site.directory,
         "requirements": site.requirements,
-        "environment": _environment(name, site, server, deployment),
+        "environment": environment(name, site, site_hosts(site, deployment), deployment),
+        "packages": list(site.packages),
+        "extras": list(site.extras),
+        "build_commands": [shlex.split(command) for command in site.build_commands],
         "workers": site.workers,
         "memory_mb": site.memory_mb,
         "health_path": site.health_path,
@@ -58,20 +63,3 @@ def _believed(server: Server, deployment: Deployment) -> list[str]:
     """Whose word it takes where a visitor came from, and how: the loadbalancers', and its own, which tries releases."""
     balancers = deployment.inventory.serving("loadbalancer")
     return sorted({node.private_ip for node in (*balancers, server) if node.private_ip})
-
-
-def _environment(name: str, site: Site, server: Server, deployment: Deployment) -> dict[str, str]:
-    hosts = site_hosts(site, deployment)
-    variables: dict[str, str] = {
-        "DJANGO_SETTINGS_MODULE": site.settings_module,
-        "SECRET_KEY": deployment.secrets.key(f"site-{name}-secret-key"),
-        "ALLOWED_HOSTS": ",".join(hosts),
-        "CSRF_TRUSTED_ORIGINS": ",".join(f"https://{host}" for host in hosts),
-    }
-    if site.database is not None:
-        variables["DATABASE_URL"] = _database.url(site.database, name, deployment)
-    if (caches := cachenode.urls(name, deployment)) is not None:
-        variables["CACHE_URL"] = caches
-    if (tasks := broker.url(name, deployment)) is not None:
-        variables["BROKER_URL"] = tasks
-    return {**variables, **site.environment}

@@ -49,15 +49,27 @@ def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Tuple[Rel
         _compile(site, inside, name, step)
     with steps.step("check") as step:
         pending = preflight.prove(site, inside, name, step)
+    _static(site, inside, name, steps)
+    whole = replace(release, venv=venv.name)
+    layout.finish(site, whole)
+    return whole, pending
+
+
+def _static(site: Site, tools: Tools, name: str, steps: Steps) -> None:
+    """Collect the static files, and do what settings.py wants besides: before it, or around it where it names it."""
+    commands = list(site.build_commands)
+    for words in commands:
+        with steps.step(words[0]) as step:
+            django.build_command(site, tools, name, words)
+            step.changed(" ".join(words[1:]))
+    if any(words[0] == "collectstatic" for words in commands):
+        return
     with steps.step("collectstatic") as step:
-        summary = django.collect_static(site, inside, name)
+        summary = django.collect_static(site, tools, name)
         if summary is None:
             step.skipped("the site has no staticfiles app")
         else:
             step.changed(summary)
-    whole = replace(release, venv=venv.name)
-    layout.finish(site, whole)
-    return whole, pending
 
 
 def _same(there: Release, wanted: Release) -> bool:

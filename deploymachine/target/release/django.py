@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from release.tools import Tools
 from release.values import Failure, Site
@@ -25,6 +26,13 @@ def project(site: Site, name: str) -> Path:
     if not (found / "manage.py").is_file():
         raise Failure(f"There is no manage.py {_called(site.directory)} of the repository", hint=_elsewhere(site, name))
     return found
+
+
+def build_command(site: Site, tools: Tools, name: str, words: Sequence[str]) -> None:
+    """Run one of the commands that settings.py adds to a build."""
+    what = f"manage.py {shlex.join(words)} fails for {site.name}"
+    hint = f"it stands in SITES[{site.name!r}]['build_commands']; {OLD_SERVES}"
+    manage(site, tools, name, list(words), what=what, hint=hint, timeout=1800)
 
 
 def collect_static(site: Site, tools: Tools, name: str) -> Optional[str]:

@@ -49,6 +49,7 @@ class Failure(Exception):  # noqa: N818 - the word that its event uses
 class Site:
     """One Django site on this server. shared: link in the project -> directory under shared/ of all releases.
 
+    extras: optional dependencies that are installed too. build_commands: what manage.py does besides in a build.
     serves: whether it answers visitors here. programs: supervisor's programs that do its tasks here: name, and node, by
     which Celery can be asked for it ("" for a beat).
     """
@@ -61,6 +62,8 @@ class Site:
     settings_module: str
     directory: str = ""
     requirements: str = ""
+    extras: Sequence[str] = ()
+    build_commands: Sequence[Sequence[str]] = ()
     health_path: str = "/"
     health_timeout: float = 30
     host: str = "localhost"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Iterator, List, Optional, Set
@@ -15,9 +16,12 @@ from release.values import Failure, Site
 
 EXTRA = ("gunicorn",)
 CANDIDATES = ("requirements.txt", "uv.lock", "pyproject.toml")
+PROJECTS = ("uv.lock", "pyproject.toml")
 INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]*(?P<path>\S.*?)\s*(?:\s#.*)?$")
 # A requirement that is a path is installed from the release itself, so it is as old as the release.
 LOCAL = re.compile(r"^\s*(?:-e\s|--editable|\.|file:|[\w.\[\]-]+\s*@\s*(?:file:|\.))")
+# The same in a uv.lock; "." is the project itself, which is not installed.
+LOCKED_LOCAL = re.compile(r"source = \{ (?:editable|directory|path) = \"(?!\.\")")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class Requirements:
     path: Path
     files: tuple[Path, ...]
     local: bool
+    extras: tuple[str, ...] = ()
+
+    @property
+    def wanted_extras(self) -> List[str]:
+        """As uv is told of them."""
+        return [word for extra in self.extras for word in ("--extra", extra)]
 
 
 def find(site: Site, name: str) -> Requirements:
@@ -41,13 +51,20 @@ def find(site: Site, name: str) -> Requirements:
             hint=f"commit one, or name it: SITES[{site.name!r}]['requirements'] in settings.py",
         )
     files = tuple(_closure(path, set()))
-    return Requirements(path, files, any(LOCAL.match(line) for file in files for line in _lines(file)))
+    if site.extras and path.name not in PROJECTS:
+        raise Failure(
+            f"{path.name} knows no extras, and settings.py wants {', '.join(site.extras)}",
+            where=f"SITES[{site.name!r}]['extras']",
+            hint=f"they are a pyproject.toml's or a uv.lock's: name it in SITES[{site.name!r}]['requirements']",
+        )
+    return Requirements(path, files, any(_is_local(file) for file in files), tuple(site.extras))
 
 
 def key(requirements: Requirements, python: str, name: str) -> str:
     """The name of the virtualenv: the same for every release whose requirements and Python are the same."""
     digest = hashlib.sha256()
-    for part in (python, *EXTRA, requirements.path.name, name if requirements.local else ""):
+    unshared = name if requirements.local else ""
+    for part in (python, *EXTRA, *sorted(requirements.extras), requirements.path.name, unshared):
         digest.update(part.encode() + b"\0")
     for file in requirements.files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -72,6 +89,14 @@ def build(site: Site, tools: Tools, requirements: Requirements, path: Path) -> N
         raise Failure("There is no uv on this server", where=site.uv, hint="cook the server first, then release")
     shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(exist_ok=True)
+    with ExitStack() as undo:  # half of one would only fill the disk
+        undo.callback(shutil.rmtree, path, ignore_errors=True)
+        _install(site, tools, requirements, path)
+        write(path / COMPLETE, requirements.path.name + "\n")
+        undo.pop_all()
+
+
+def _install(site: Site, tools: Tools, requirements: Requirements, path: Path) -> None:
     environment = uv_environment(site)
     what = f"No virtualenv can be made for {site.name}"
     argv = [site.uv, "venv", "--quiet", "--no-project", "--python", site.python, str(path)]
@@ -84,23 +109,14 @@ def build(site: Site, tools: Tools, requirements: Requirements, path: Path) -> N
             what=f"The requirements of {site.name} ({requirements.path.name}) can't be installed",
             hint="mend the requirements and deploy again; the old release goes on serving",
         )
-    write(path / COMPLETE, requirements.path.name + "\n")
 
 
 def _packages(site: Site, tools: Tools, requirements: Requirements, path: Path) -> Iterator[List[str]]:
     """Arguments of each `uv pip install`."""
     if requirements.path.name == "uv.lock":
         exported = path / "requirements.lock"
-        argv = [
-            site.uv,
-            "export",
-            "--quiet",
-            "--frozen",
-            "--no-dev",
-            "--no-emit-project",
-            "--output-file",
-            str(exported),
-        ]
+        argv = [site.uv, "export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", *requirements.wanted_extras]
+        argv += ["--output-file", str(exported)]
         what = f"uv.lock of {site.name} can't be read"
         tools.run(argv, cwd=requirements.path.parent, env=uv_environment(site), what=what)
         yield ["-r", str(exported)]
@@ -109,7 +125,7 @@ def _packages(site: Site, tools: Tools, requirements: Requirements, path: Path) 
         yield ["-r", str(requirements.path)]
         yield list(EXTRA)  # has no hash there, and needs none: what they pin stays as it is
     else:
-        yield ["-r", str(requirements.path), *EXTRA]
+        yield ["-r", str(requirements.path), *requirements.wanted_extras, *EXTRA]
 
 
 def _closure(path: Path, seen: Set[Path]) -> Iterable[Path]:
@@ -123,6 +139,12 @@ def _closure(path: Path, seen: Set[Path]) -> Iterable[Path]:
         included: Optional[re.Match[str]] = INCLUDE.match(line)
         if included is not None and path.suffix != ".toml":
             yield from _closure(path.parent / included["path"], seen)
+
+
+def _is_local(path: Path) -> bool:
+    if path.suffix == ".lock":
+        return LOCKED_LOCAL.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+    return any(LOCAL.match(line) for line in _lines(path))
 
 
 def _lines(path: Path) -> List[str]:

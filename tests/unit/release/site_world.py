@@ -24,6 +24,8 @@ with open({log!r}, "a") as log:
     log.write(" ".join(arguments) + "\\n")
 if arguments[0] == "venv":
     venv.create(arguments[-1], with_pip=False, symlinks=True)
+elif arguments[0] == "export":
+    pathlib.Path(arguments[-1]).write_text("django==5.2\\n")
 elif "-r" in arguments:
     text = pathlib.Path(arguments[arguments.index("-r") + 1]).read_text()
     if "no-such-package" in text:

@@ -1,6 +1,6 @@
-"""A site in, the place its releases live in out: user, directories, environment, and `run`."""
+"""A site in, the place its releases live in out: packages, user, directories, environment, `run`."""
 
-from kokki import Directory, Environment, File, Template, User
+from kokki import Directory, Environment, File, Package, Template, User
 
 FOLDERS = ("releases", "venvs", "repo.git", "shared", "shared/media", "shared/static", ".cache")
 
@@ -12,6 +12,9 @@ def home(site):
     paths = [f"{root}/shared/env", f"{root}/shared/run"]
     if paths[0] in env.resources.get("File", {}):
         return [env.resources["File"][path] for path in paths]
+    for package in site.get("packages", ()):
+        if package not in env.resources.get("Package", {}):
+            Package(package)
     User(user, system=True, home=root, shell="/usr/sbin/nologin")  # noqa: S604 - nobody logs in, no subprocess
     for folder in ("", *FOLDERS):
         Directory(f"{root}/{folder}".rstrip("/"), owner=user, group=user, mode=0o750)
