@@ -152,6 +152,7 @@ class Settings(Frozen):
                 raise ValueError(f"SITES[{name!r}]['port']: {site.port} is the port of {ports[site.port]!r} already")
             ports[site.port] = name
         check_web(self.SITES, self.ACME_EMAIL)
+        check_build(self.SITES)
 
     def _check_cron(self) -> None:
         names: dict[str, int] = {}
@@ -161,7 +162,6 @@ class Settings(Frozen):
                     f"CRON[{number}]['site']: {job.site!r} is not in SITES{_suggest(job.site, self.SITES)}"
                 )
             if job.name in names:
-        check_build(self.SITES)
                 raise ValueError(f"CRON[{number}]: {job.site} does {job.command!r} in CRON[{names[job.name]}] already")
             names[job.name] = number
 
