@@ -7,17 +7,22 @@ from typing import Any, Callable, Dict, Mapping
 from release.steps import Emit, Steps
 from release.values import Failure
 
-from database import backups, cluster, replica, restore
+from database import backups, cluster, copies, replica, restore
 
 Request = Mapping[str, Any]
 Result = Dict[str, Any]
 
-# Those that only look need not wait for a run that cooks the server.
+# Those that change nothing that a cook looks at need not wait for one.
 LOOKING: Mapping[str, Callable[[Request, Steps], Result]] = {
     "state": lambda _request, steps: cluster.state(steps),
     "backups": lambda _request, steps: backups.told(steps),
     "backup": lambda request, steps: backups.make(bool(request.get("full")), steps),
     "drill": lambda _request, steps: backups.drill(steps),
+    "dumps": lambda _request, _steps: {"dumps": copies.every()},
+    "dump": lambda request, steps: copies.dump(str(request["database"]), steps),
+    "load": lambda request, steps: copies.load(
+        str(request["database"]), str(request.get("dump") or ""), str(request.get("owner") or ""), steps
+    ),
 }
 CHANGING: Mapping[str, Callable[[Request, Steps], Result]] = {
     "restore": lambda request, steps: restore.restore(str(request.get("to_time") or ""), steps),
