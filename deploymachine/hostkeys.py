@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploymachine.errors import SettingsError
-from deploymachine.settings_file import state_directory
+from deploymachine.settings_file import state_here
 
 if TYPE_CHECKING:
     from deploymachine.settings import Settings
@@ -98,7 +98,7 @@ class HostKeys:
 
 def pinned_names(directory: Path) -> set[str]:
     """The servers whose keys are pinned in the deployment of that directory."""
-    lines = _read(state_directory(directory) / "known_hosts")
+    lines = _read(state_here(directory) / "known_hosts")
     return {line.rpartition("/")[2] for line in lines if _is_ours(line)}
 
 

@@ -13,8 +13,9 @@ from deploymachine.settings_base import Network, Window
 from deploymachine.settings_build import BuildCommand, DebianPackage, Extra
 from deploymachine.settings_build import check as check_build
 from deploymachine.settings_database import BackupS3, Connections, Database
-from deploymachine.settings_file import execute, settings_path, state_directory
+from deploymachine.settings_file import environment_of, execute, refuse_twins, settings_path, state_directory
 from deploymachine.settings_notify import ProtectedName, Webhook
+from deploymachine.settings_secrets import Recipient, SecretName, SecretSource
 from deploymachine.settings_servers import (
     BootedServer,
     FixedServer,
@@ -56,10 +57,10 @@ class Site(Frozen):
     body_size_mb: Megabytes = 20
     rate_limit: RateLimit | None = None
     maintenance_page: Annotated[str, Field(min_length=1)] | None = None
-    environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
     extras: tuple[Extra, ...] = ()
     packages: tuple[DebianPackage, ...] = ()
     build_commands: tuple[BuildCommand, ...] = ()
+    environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
 
     @field_validator("directory", "requirements")
     @classmethod
@@ -70,10 +71,18 @@ class Site(Frozen):
 
 
 class Settings(Frozen):
-    """Everything settings.py may say. `directory` is where settings.py lies: relative paths start there."""
+    """Everything settings.py may say. `directory` is where settings.py lies: relative paths start there.
+
+    environment: NAME where it is settings_NAME.py.
+    """
 
     directory: Path
+    environment: str | None = None
     DEPLOYMENT: Name
+    PRODUCTION: bool = True
+    SECRETS: dict[SecretName, SecretSource] = Field(default={})
+    SECRETS_RECIPIENTS: tuple[Recipient, ...] = ()
+    SECRETS_IDENTITY: str | None = None
     OPENSTACK_CLOUD: str | None = None
     OPENSTACK_IMAGE: ImageChoice = "debian-13"
     OPENSTACK_NETWORK: Names = ()
@@ -174,7 +183,7 @@ class Settings(Frozen):
     @property
     def state(self) -> Path:
         """What deploymachine keeps between two runs: known_hosts, secrets, certificates."""
-        return state_directory(self.directory)
+        return state_directory(self.directory, self.environment)
 
     def server_names(self) -> dict[str, tuple[str, str]]:
         """Server name -> (type, flavor), as OPENSTACK_SERVERS says."""
@@ -196,9 +205,11 @@ def load(directory: Path) -> Settings:
     names = {key: value for key, value in execute(path).items() if key.isupper()}
     _check_server_types(path, names)
     try:
-        return Settings(directory=path.parent.resolve(), **names)
+        found = Settings(directory=path.parent.resolve(), environment=environment_of(path), **names)
     except ValidationError as error:
         raise _explained(path, error) from None
+    refuse_twins(path, found.DEPLOYMENT)
+    return found
 
 
 def _check_server_types(path: Path, names: dict[str, Any]) -> None:
@@ -233,7 +244,9 @@ def _problem(detail: Any) -> str:
         return f"{path} is missing"
     message = str(detail["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:] if path else message
-    return f"{path}: {message} (it is {detail['input']!r})" if path else message
+    secret = "SECRETS_RECIPIENTS" in path  # where an identity may stand by mistake
+    found = "" if secret else f" (it is {detail['input']!r})"
+    return f"{path}: {message}{found}" if path else message
 
 
 def _path_text(loc: tuple[int | str, ...]) -> str:
@@ -249,11 +262,12 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         "SERVERS": FixedServer,
         "OPENSTACK_SERVERS": BootedServer,
         "CRON": Cron,
+        "SECRETS": SecretSource,
         "NOTIFY": Webhook,
     }
     model = inner.get(str(loc[0]), Settings) if len(loc) > 1 else Settings
     model = Celery if "celery" in loc[2:-1] else RateLimit if "rate_limit" in loc[2:-1] else model
-    return [key for key in model.model_fields if key != "directory"]
+    return [key for key in model.model_fields if model is not Settings or key.isupper()]
 
 
 def _suggest(word: str, known: Any) -> str:

@@ -65,11 +65,11 @@ def _of_servers(settings: Settings, inventory: Inventory) -> Iterator[Line]:
 
 
 def _servers(settings: Settings, inventory: Inventory) -> Iterable[Line]:
-    from deploymachine.secrets import Secrets
+    from deploymachine import secrets
     from deploymachine.servertypes import Deployment
     from deploymachine.status.asking import look
 
     if not len(inventory):
         return []
-    deployment = Deployment(settings, inventory, Secrets(settings.state / "secrets.json"))
+    deployment = Deployment(settings, inventory, secrets.of(settings))
     return clouds.servers(look(deployment, inventory.servers))

@@ -94,7 +94,9 @@ def keys(settings: Settings) -> Iterator[Line]:
 
 def private_files(settings: Settings) -> Iterator[Line]:
     """What is kept between two runs: readable by its owner alone, and not on its way into a repository."""
-    secrets = settings.state / "secrets.json"
+    from deploymachine import secrets as module
+
+    secrets = module.of(settings).file.where()
     if not secrets.exists():
         yield ok("secrets", "none made yet")
         return

@@ -65,7 +65,7 @@ def publish_host_keys() -> None:
 
 def deployment() -> Deployment:
     """Settings, servers and secrets."""
-    from deploymachine.secrets import Secrets
+    from deploymachine import secrets
     from deploymachine.servertypes import Deployment
 
-    return Deployment(settings(), inventory(), Secrets(settings().state / "secrets.json"))
+    return Deployment(settings(), inventory(), secrets.of(settings()))
