@@ -83,7 +83,23 @@ def nodes(deployment: Deployment) -> list[Server]:
 
 
 def password(owner: str, deployment: Deployment) -> Secret:
-    return deployment.secrets.password(f"database-{owner}")
+    return deployment.secrets.password(secret_of(owner))
+
+
+def secret_of(owner: str) -> str:
+    """The name of an owner's password among the secrets."""
+    return f"database-{owner}"
+
+
+def login(owner: str, deployment: Deployment) -> str:
+    """Who sites log in as: the owner, or, since a role has but one password, the login that takes turns with it."""
+    return deployment.secrets.login(secret_of(owner), owner)
+
+
+def logins(deployment: Deployment) -> dict[str, dict[str, Secret | None]]:
+    """Owner -> every login of its, each with its password; None: nobody may use that one."""
+    owners = sorted({one.owner for one in deployment.settings.DATABASES.values()})
+    return {owner: deployment.secrets.logins(secret_of(owner), owner) for owner in owners}
 
 
 def url(database: str, site: str, deployment: Deployment) -> Secret:
@@ -96,7 +112,8 @@ def url(database: str, site: str, deployment: Deployment) -> Secret:
         )
     owner = deployment.settings.DATABASES[database].owner
     quoted = quote(password(owner, deployment), safe="")
-    return Secret(f"postgresql://{owner}:{quoted}@127.0.0.1:{POOLER_PORT}/{database}")
+    user = login(owner, deployment)
+    return Secret(f"postgresql://{user}:{quoted}@127.0.0.1:{POOLER_PORT}/{database}")
 
 
 def pooler(server: Server, deployment: Deployment) -> dict[str, Any]:
@@ -110,7 +127,10 @@ def pooler(server: Server, deployment: Deployment) -> dict[str, Any]:
             for name, one in databases.items()
         ],
         "pgbouncer.passwords": {
-            owner: password(owner, deployment) for owner in sorted({one.owner for one in databases.values()})
+            user: secret
+            for users in logins(deployment).values()
+            for user, secret in users.items()
+            if secret is not None
         },
         # On the server that keeps them itself, by its Unix socket; from elsewhere over TLS, its name checked.
         "pgbouncer.server": None if keeper == server else {"address": keeper.private_ip, "port": PORT},

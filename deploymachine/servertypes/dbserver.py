@@ -15,9 +15,10 @@ ALONE, SHARED = 1.0, 0.5  # of the machine's memory: where it is all there is, a
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     databases = deployment.settings.DATABASES
-    owners = sorted({database.owner for database in databases.values()})
+    logins = _database.logins(deployment)
     return {
-        "postgresql.roles": {owner: _database.password(owner, deployment) for owner in owners},
+        "postgresql.roles": {user: secret for users in logins.values() for user, secret in users.items()},
+        "postgresql.acting": {user: owner for owner, users in logins.items() for user in users if user != owner},
         "postgresql.databases": [
             {"name": name, "owner": database.owner, "postgis": database.postgis} for name, database in databases.items()
         ],
@@ -46,10 +47,13 @@ def openings(settings: Settings) -> list[Opening]:
 
 
 def _clients(server: Server, deployment: Deployment) -> list[dict[str, str]]:
-    """Who may connect to what: each database's owner, from each server that runs sites."""
+    """Who may connect to what: each database's owner, by its logins, from each server that runs sites."""
+    logins = _database.logins(deployment)
     addresses = ["local" if node == server else node.private_ip for node in _database.nodes(deployment)]
     return [
-        {"database": name, "user": database.owner, "address": address}
+        {"database": name, "user": user, "address": address}
         for name, database in deployment.settings.DATABASES.items()
+        for user, secret in logins[database.owner].items()
         for address in addresses
+        if secret is not None
     ]

@@ -15,7 +15,16 @@ from sending import Sender
 
 Event = Dict[str, Any]
 Emit = Callable[[Event], None]
-MODULES = ("release", "seal", "retire", "database", "logs", "status")  # what a command is called, its module is
+MODULES = (
+    "release",
+    "balance",
+    "seal",
+    "retire",
+    "database",
+    "logs",
+    "status",
+    "credentials",
+)  # what a command is called, its module is
 
 
 def run(request: Event, stdin: BinaryIO, attachment: int) -> int:

@@ -3,7 +3,11 @@
 __description__ = "PostgreSQL: tuned to the machine, TLS, roles and databases, who may connect"
 __config__ = {
     "postgresql.version": {"description": "Major version; None: the one that Debian chose", "default": None},
-    "postgresql.roles": {"description": "name -> password of every login role", "default": {}},
+    "postgresql.roles": {"description": "name -> password of every login role; None: it has none", "default": {}},
+    "postgresql.acting": {
+        "description": "login role -> the role it acts as: all it makes is that one's",
+        "default": {},
+    },
     "postgresql.databases": {"description": "What is stored: [{name, owner, postgis}]", "default": []},
     "postgresql.clients": {
         "description": "Who may connect: [{database, user, address}]; address local: the Unix socket",

@@ -19,14 +19,19 @@ UNHEARD = {
 READ = """
 SELECT json_build_object(
   'roles', (SELECT json_object_agg(rolname, coalesce(rolpassword, '')) FROM pg_authid WHERE rolcanlogin),
+  'acting', (SELECT json_object_agg(rolname, rolconfig) FROM pg_roles WHERE rolconfig IS NOT NULL),
   'databases', (SELECT json_object_agg(datname, pg_get_userbyid(datdba)) FROM pg_database));
 """
 
 
 class PostgresqlRole(Resource):
-    """A role that logs in with a password."""
+    """A role that logs in with a password; None: with none, so that nobody does.
 
-    password = ResourceArgument(required=True)
+    acts_as: the role it is a member of and becomes when it logs in.
+    """
+
+    password = ResourceArgument(default=None)
+    acts_as = ResourceArgument(default=None)
     replication = BooleanArgument(default=False)
     action = ForcedListArgument(default="create")
     actions = CREATE
@@ -48,20 +53,25 @@ class PostgresqlRoleProvider(Provider):
     def action_create(self):
         role, password = self.resource.name, self.resource.password
         verifier = contents(self)["roles"].get(role)
-        current = {"role": verifier is not None, "password": verifies(password, verifier)}
-        self.converge(current, {"role": True, "password": True}, self.write)
+        right = verifier == "" if password is None else verifies(password, verifier)
+        current = {"role": verifier is not None, "password": right, "acts_as": acted_as(self, role)}
+        self.converge(current, {"role": True, "password": True, "acts_as": self.resource.acts_as}, self.write)
 
     def write(self, changes):
+        name, password, acts_as = identifier(self.resource.name), self.resource.password, self.resource.acts_as
         verb = "CREATE" if "role" in changes else "ALTER"
-        verifier = Secret(make_verifier(self.resource.password))
         rights = "LOGIN REPLICATION" if self.resource.replication else "LOGIN"
-        psql(
-            f"{verb} ROLE {identifier(self.resource.name)} {rights} PASSWORD {literal(verifier)};",
-            f"role {self.resource.name}",
-        )
+        verifier = "NULL" if password is None else literal(Secret(make_verifier(password)))
+        words = [f"{verb} ROLE {name} {rights} PASSWORD {verifier};"]
+        if "acts_as" in changes and acts_as:
+            owner = identifier(acts_as)
+            words += [f"GRANT {owner} TO {name};", f"ALTER ROLE {name} SET role TO {owner};"]
+        elif "acts_as" in changes:
+            words.append(f"ALTER ROLE {name} RESET role;")
+        psql(" ".join(words if len(words) == 1 else ["BEGIN;", *words, "COMMIT;"]), f"role {self.resource.name}")
 
-    def describe(self, key, _old, _new):
-        return {"role": "create", "password": "set the password"}[key]
+    def describe(self, key, _old, new):
+        return {"role": "create", "password": "set the password", "acts_as": f"act as {new or 'itself'}"}[key]
 
 
 class PostgresqlDatabaseProvider(Provider):
@@ -83,8 +93,14 @@ class PostgresqlDatabaseProvider(Provider):
         return f"create, owner {new}" if old is None else f"owner {old} -> {new}"
 
 
+def acted_as(provider, role):
+    """The role that one becomes when it logs in; None: it stays itself."""
+    told = (contents(provider).get("acting") or {}).get(role) or []
+    return next((word.partition("=")[2].strip('"') for word in told if word.startswith("role=")), None)
+
+
 def contents(provider):
-    """{"roles": {name: verifier}, "databases": {name: owner}} as this run found them."""
+    """{"roles": {name: verifier}, "databases": {name: owner}, "acting": {name: settings}} as this run found them."""
     run = provider.env.config.postgresql
     if "_contents" not in run:
         coming = provider.env.dry_run and not shutil.which("psql")
