@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Tuple
 
-from release import django, layout, preflight, repository, virtualenv
+from release import django, hooks, layout, preflight, repository, virtualenv
 from release.steps import Step, Steps
 from release.tools import Tools, with_site
 from release.values import Failure, Release, Site
@@ -40,6 +40,7 @@ def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Tuple[Rel
     name = release.name
     with steps.step("export") as step:
         _export(site, tools, release, step)
+        hooks.check(site, name)
     venv = _virtualenv(site, tools, release, steps)
     inside = with_site(tools, site, venv)
     with steps.step("link") as step:
@@ -47,6 +48,7 @@ def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Tuple[Rel
         step.changed(", ".join(linked))
     with steps.step("compile") as step:
         _compile(site, inside, name, step)
+    hooks.run(site, inside, release, "build", steps)
     with steps.step("check") as step:
         pending = preflight.prove(site, inside, name, step)
     _static(site, inside, name, steps)

@@ -16,7 +16,7 @@ def manage(
     site: Site, tools: Tools, name: str, arguments: List[str], *, what: str, hint: str, timeout: Optional[float]
 ) -> str:
     """Run one management command with the release's own code, virtualenv and environment."""
-    argv = [_python(site, name), "manage.py", *arguments]
+    argv = [python(site, name), "manage.py", *arguments]
     return tools.run(argv, cwd=project(site, name), what=what, hint=hint, timeout=timeout)
 
 
@@ -66,19 +66,7 @@ def unapplied(plan: str) -> List[str]:
     return [line.split("]", 1)[1].split()[0] for line in plan.splitlines() if line.startswith("[ ]")]
 
 
-def migrate(site: Site, tools: Tools, name: str, timeout: Optional[float]) -> None:
-    manage(
-        site,
-        tools,
-        name,
-        ["migrate", "--noinput", "--no-color"],
-        what=f"A migration of {site.name} fails",
-        hint="the old release goes on serving; mend the migration and deploy again",
-        timeout=timeout,
-    )
-
-
-def _python(site: Site, name: str) -> str:
+def python(site: Site, name: str) -> str:
     return str(site.release(name) / ".venv" / "bin" / "python")
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Mapping, Optional
 
-from release import audit, django, layout, lock, preflight, state
+from release import audit, layout, lock, migrations, preflight, state
 from release.account import Account
 from release.build import build
 from release.steps import Emit, Steps
@@ -85,13 +85,8 @@ class Run:
     def migrate(self) -> Result:
         name = self._name()
         inside = with_site(self.tools, self.site, self.site.venvs / layout.ready(self.site, name).venv)
-        with self.steps.step("migrate") as step:
-            pending = django.pending_migrations(self.site, inside, name)
-            step.detail = f"{len(pending)} pending: {', '.join(pending)}" if pending else "nothing pending"
-            if pending:
-                django.migrate(self.site, inside, name, self.request.get("timeout"))
-                step.changed(", ".join(pending))
-        return {"applied": pending, "changed": bool(pending)}
+        release = Release.read(self.request["release"])
+        return migrations.run(self.site, inside, release, self.request.get("timeout"), self.steps)
 
     def switch(self) -> Result:
         return switch(self.order, self._name(), self.steps)

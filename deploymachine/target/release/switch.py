@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, List, Optional
 
-from release import health, layout, tasks
+from release import health, hooks, layout, tasks
 from release.account import Account
 from release.steps import Steps
 from release.supervisor import Program, children, working_directory
-from release.tools import Tools
+from release.tools import Tools, with_site
 from release.values import Failure, Release, Site
 
 Result = Dict[str, Any]
@@ -72,6 +72,9 @@ def switch(order: Order, name: str, steps: Steps) -> Result:
         with steps.step("switch") as step:
             step.detail = f"{name} is live"
         return {"current": name, "previous": before, "changed": False}
+    inside = with_site(order.tools, site, site.venvs / release.venv)
+    # A way back is open whatever a hook says.
+    (hooks.run_anyway if order.back else hooks.run)(site, inside, release, "before_switch", steps, back=order.back)
     try:
         _go(order, release, before, steps)
     except Failure as failure:
@@ -82,6 +85,7 @@ def switch(order: Order, name: str, steps: Steps) -> Result:
     layout.went_live(site, name, back=order.back)
     layout.settle(site)
     layout.log(site, _entry(order, release, before, "ok", ""))
+    hooks.run_anyway(site, inside, release, "after_switch", steps, back=order.back)
     return {"current": name, "previous": before, "changed": True}
 
 

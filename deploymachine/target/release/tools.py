@@ -8,14 +8,16 @@ import shlex
 import signal
 import subprocess
 from configparser import ConfigParser, Error
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Optional
+from typing import Callable, Dict, Iterable, List, Mapping, Optional
 
 from release.account import Account
 from release.values import Failure, Site
 
 LAST_LINES = 25
+GRACE = 10  # seconds for what was told to end by itself
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 URL_PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
@@ -54,15 +56,20 @@ class Tools:
         env: Optional[Mapping[str, str]] = None,
         timeout: Optional[float] = 1800,
         hint: str = "",
+        late: Optional[Callable[[], Optional[str]]] = None,
     ) -> str:
-        """Run one command and return what it printed (stdout). `what` is the failure's sentence. Raises Failure."""
+        """Run one command and return what it printed (stdout). `what` is the failure's sentence. Raises Failure.
+
+        late: called when the time is up; it has the command end by itself and says why it took so long, or returns None.
+        """
         process = self._start(argv, cwd, what, env)
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            _end(process)
-            out, err = process.communicate()
-            raise self._failure(what, argv, out + err, f"it was stopped after {timeout:g} s", None, hint) from None
+            told = late() if late is not None else None
+            text = _stopped(process, GRACE if told is not None else 0)
+            why = f"it was stopped after {timeout:g} s" + (f": {told}" if told else "")
+            raise self._failure(what, argv, text, why, None, hint) from None
         except BaseException:
             _end(process)
             raise
@@ -96,6 +103,14 @@ class Tools:
 def telling(text: str, count: int = LAST_LINES) -> List[str]:
     """The last lines of an output that say something: neither empty nor a traceback's underlining."""
     return [line.rstrip() for line in text.splitlines() if line.strip(" ~^\t")][-count:]
+
+
+def _stopped(process: subprocess.Popen[str], grace: float) -> str:
+    """What the process printed, once it has ended: by itself within `grace` seconds, or killed."""
+    with suppress(subprocess.TimeoutExpired):
+        return "".join(process.communicate(timeout=grace))
+    _end(process)
+    return "".join(process.communicate())
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -114,6 +114,10 @@ elif command == "migrate":
             if "fail" in (here / "migrations" / name).read_text():
                 print("Applying site." + name + "...")
                 sys.exit("django.db.utils.ProgrammingError: column \\"name\\" does not exist")
+            if "hang" in (here / "migrations" / name).read_text():
+                import signal
+                pathlib.Path(os.environ["DATABASE"] + ".hanging").write_text(str(os.getpid()))
+                signal.pause()
             database.write_text(database.read_text() + name + "\\n" if database.exists() else name + "\\n")
 """
 IDENTITY = {

@@ -205,7 +205,7 @@ def test_migrations_are_listed_applied_once_and_then_nothing_is_pending(machine,
     code, result = machine.ask("migrate", release=new)
     assert (code, result["applied"]) == (0, ["site.0001", "site.0002"])
     assert machine.ask("migrate", release=new)[1] == {"applied": [], "changed": False}
-    assert machine.steps == {"migrate": "ok"}
+    assert machine.steps == {"migrations": "ok"}
 
 
 def test_a_failing_migration_says_so_and_the_old_release_serves_on(machine, repository):
