@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import audits
 import pytest
 from fleet import REPOSITORY, Fleet, own_deployment
 from fleet_shapes import (
@@ -89,6 +90,21 @@ with matrix_settings(pathlib.Path(sys.argv[1])) as settings:
 @pytest.mark.parametrize("wanted", SHAPES[1:], ids=told)
 def test_a_fleet_serves_and_stays_as_it_is(shaped: Shaped, wanted: Shape) -> None:
     use(shaped, wanted)
+
+
+@pytest.mark.skipif(SLOW not in os.environ, reason=f"takes its time: {SLOW}=1, or `make test-fleets`")
+def test_auditors_are_content_with_every_type(shaped: Shaped, tmp_path: Path) -> None:
+    """After the last of SHAPES, whose servers are there still."""
+    shaped.become(SHAPES[-1])
+    place = audits.install_ssh_audit(tmp_path)
+    told = {}
+    for server in shaped.fleet.inventory():
+        index, warnings = audits.lynis(shaped.fleet, server.name)
+        told[server.name] = (index >= audits.LEAST, warnings, audits.ssh_findings(place, server.address))
+        web = [80, 443] if server.type.endswith("balancer") else []
+        assert audits.answers(server.address) == dict.fromkeys([*web, 2222], "open"), server.name
+    assert told == dict.fromkeys(told, (True, [], []))
+    assert len(told) == 8
 
 
 @pytest.mark.skipif(SLOW not in os.environ, reason=f"takes its time: {SLOW}=1, or `make test-fleets`")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
-import selectors
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import audits
 import paramiko
 import pytest
 from fleet import Fleet
@@ -21,85 +18,34 @@ from machine_world import until
 
 pytestmark = pytest.mark.devcloud
 
-SSH_AUDIT = "ssh-audit==3.9.0"  # its lists change with its versions
 POLICY = "Hardened Debian 13 (version 1)"
-LEAST = 84  # of lynis; 59 as a machine comes
-BATCH = 4000  # ports tried at once
-ANSWER_WITHIN = 0.5  # seconds
 STRANGER = "192.0.2.77"
 TRIES = 8
 
 
 @pytest.fixture(scope="module")
-def ssh_audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with ssh-audit in it."""
-    place = tmp_path_factory.mktemp("ssh-audit")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(place)]
-    subprocess.run([*pip, SSH_AUDIT], check=True)
-    return place
+def ssh_auditor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return audits.install_ssh_audit(tmp_path_factory.mktemp("ssh-audit"))
 
 
-def audited(place: Path, box: Fleet, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "ssh_audit.ssh_audit", "--skip-rate-test", "-p", "2222", *words]
-    environment = {**os.environ, "PYTHONPATH": str(place)}
-    return subprocess.run(
-        [*argv, box.server("box1").address], env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
+def test_ssh_audit_finds_nothing_to_warn_of(box: Fleet, ssh_auditor: Path) -> None:
+    assert audits.ssh_findings(ssh_auditor, box.server("box1").address) == []
 
 
-def test_ssh_audit_finds_nothing_to_warn_of(box: Fleet, ssh_audit: Path) -> None:
-    found = json.loads(audited(ssh_audit, box, "-j").stdout)
-    offered = [one for kind in ("kex", "key", "enc", "mac") for one in found[kind]]
-    notes = {one["algorithm"]: one.get("notes", {}) for one in offered}
-    assert len(notes) > 10
-    assert [name for name, note in notes.items() if note.get("fail") or note.get("warn")] == []
-
-
-def test_its_policy_for_the_release_is_passed(box: Fleet, ssh_audit: Path) -> None:
-    told = audited(ssh_audit, box, "-n", "-P", POLICY)
+def test_its_policy_for_the_release_is_passed(box: Fleet, ssh_auditor: Path) -> None:
+    told = audits.ssh_audit(ssh_auditor, box.server("box1").address, "-n", "-P", POLICY)
     assert told.returncode == 0, told.stdout
     assert "Passed" in told.stdout
 
 
 def test_lynis_is_content(box: Fleet) -> None:
-    """With the lynis of the server's own release, unpacked beside everything else, and gone again."""
-    audit = (
-        "sh ./lynis audit system --quick --quiet --no-colors --report-file /tmp/audit/report --logfile /tmp/audit/log"
-    )
-    told = box.sudo(
-        "box1",
-        "rm -rf /tmp/audit; mkdir -m 700 /tmp/audit; cd /tmp/audit; apt-get -qq download lynis 2>/dev/null;"
-        " dpkg -x lynis_*.deb x; cp -r x/usr/share/lynis/* x/etc/lynis/* x/usr/sbin/lynis .; chown -R root: .;"
-        f" {audit} --profile /tmp/audit/default.prf --plugindir /tmp/audit/plugins >/dev/null 2>&1;"
-        " grep -E '^(hardening_index|warning)' report; rm -rf /tmp/audit",
-    )
-    report = dict(line.split("=", 1) for line in told.splitlines())
-    assert int(report.pop("hardening_index")) >= LEAST
-    assert report == {}
+    index, warnings = audits.lynis(box, "box1")
+    assert index >= audits.LEAST
+    assert warnings == []
 
 
 def test_every_port_but_the_declared_is_filtered(box: Fleet) -> None:
-    assert answers(box.server("box1").address) == {2222: "open"}
-
-
-def answers(address: str) -> dict[int, str]:
-    """Port -> "open" or "closed"; where nothing is said, the port is not in it."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    found: dict[int, str] = {}
-    for first in range(1, 65536, BATCH):
-        with selectors.DefaultSelector() as waiting, ExitStack() as opened:
-            for port in range(first, min(first + BATCH, 65536)):
-                attempt = opened.enter_context(socket.socket())
-                attempt.setblocking(False)
-                attempt.connect_ex((address, port))
-                waiting.register(attempt, selectors.EVENT_WRITE, port)
-            while ready := waiting.select(ANSWER_WITHIN):
-                for key, _ in ready:
-                    error = key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # type: ignore[union-attr]
-                    found[key.data] = "closed" if error else "open"
-                    waiting.unregister(key.fileobj)
-    return found
+    assert audits.answers(box.server("box1").address) == {2222: "open"}
 
 
 def methods(address: str, user: str) -> list[str]:
