@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -20,24 +20,34 @@ if TYPE_CHECKING:
 
 WORDS = 80  # characters of a command that an error repeats
 LAST_LINES = 25
+Orders = Callable[[Server], "Order"]
 _printing = threading.Lock()
 
 
-def on_servers(servers: Sequence[Server], order: Order, here: Deployment, *, quiet: bool = False) -> dict[str, str]:
+def on_servers(
+    servers: Sequence[Server],
+    order: Order | Orders,
+    here: Deployment,
+    *,
+    quiet: bool = False,
+    fine: Sequence[int] = (0,),
+) -> dict[str, str]:
     """Carry it out on every one of `servers`; server name -> what it wrote to stdout.
 
-    quiet: show nothing of it. Raises ConvergeError for each server where it failed, after all were tried.
+    order: the same for all, or a function that tells a server's. quiet: show nothing of it. fine: exit codes that are
+    no failure. Raises ConvergeError for each server where it failed, after all were tried.
     """
     from deploymachine.ssh import on_each, values
 
     def one(server: Server) -> tuple[str, str]:
         out = Lines(server.name, None if quiet else sys.stdout)
         err = Lines(server.name, None if quiet else sys.stderr)
-        code = _carry_out(server, order, here, out.take, err.take)
+        mine = order(server) if callable(order) else order
+        code = _carry_out(server, mine, here, out.take, err.take)
         out.end()
         err.end()
-        if code:
-            raise failed(server, order, code, [*out.last(), *err.last()] if quiet else ())
+        if code not in fine:
+            raise failed(server, mine, code, [*out.last(), *err.last()] if quiet else ())
         return server.name, out.text()
 
     return dict(values(on_each(servers, one)))

@@ -5,6 +5,7 @@ That is: as the site's own user, in the project's directory of its live release,
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from deploymachine.contrib._servers import at_terminal, into_file, on_servers
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
+from deploymachine.site_names import chosen
 from deploymachine.tasks import deployment, selected
 
 if TYPE_CHECKING:
@@ -30,13 +32,13 @@ class Place:
     servers: tuple[Server, ...]
     here: Deployment
 
-    def order(self, argv: Sequence[str], given: Iterable[bytes] = ()) -> Order:
-        """What has a server run `argv` as the site runs."""
+    def order(self, argv: Sequence[str], given: Iterable[bytes] = (), called: str = "") -> Order:
+        """What has a server run `argv` as the site runs. called: what errors call it."""
         from deploymachine.remote import Order
         from deploymachine.servertypes import _site
 
         place = _site.place(self.site)
-        return Order([f"{place['root']}/shared/run", *argv], place["user"], given, called=" ".join(argv))
+        return Order([f"{place['root']}/shared/run", *argv], place["user"], given, called or shlex.join(argv))
 
     @property
     def first(self) -> Server:
@@ -49,7 +51,7 @@ def place(site: str = "") -> Place:
     from deploymachine.leading import nodes
 
     here = deployment()
-    name = chosen(site, here)
+    name = chosen(site, here.settings.SITES)
     chosen_servers = selected(here.inventory)
     found = nodes(name, chosen_servers, here)
     if not found:
@@ -60,19 +62,6 @@ def place(site: str = "") -> Place:
             hint="begin with a type that runs sites, as in `fab appnode`",
         )
     return Place(name, tuple(found), here)
-
-
-def chosen(site: str, here: Deployment) -> str:
-    """The site itself where settings.py has it, the only one where none is named. Raises UsageError."""
-    from deploymachine.logs import known_site
-
-    if site:
-        return known_site(site, here)
-    names = list(here.settings.SITES)
-    if len(names) != 1:
-        why = f"the sites there are: {', '.join(names)}" if names else "SITES in settings.py names none"
-        raise UsageError("Which site?", why=why, hint="`--site NAME` says it")
-    return names[0]
 
 
 def run(

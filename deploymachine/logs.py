@@ -6,7 +6,6 @@ of them, those that are gone included. The lines stream: neither side ever holds
 
 from __future__ import annotations
 
-import difflib
 import heapq
 import queue
 import re
@@ -25,6 +24,7 @@ from deploymachine.errors import ConnectError, DeployMachineError, SeveralErrors
 from deploymachine.inventory import Server
 from deploymachine.moments import written
 from deploymachine.servertypes import Deployment
+from deploymachine.site_names import known
 from deploymachine.ssh import Connection, close_all, connect, internal, login
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -83,14 +83,7 @@ def moment(text: str, now: datetime) -> datetime:
 
 def known_site(name: str, deployment: Deployment) -> str:
     """The name itself where settings.py has such a site. Raises UsageError."""
-    sites = list(deployment.settings.SITES)
-    if name not in sites:
-        close = difflib.get_close_matches(name, sites, n=1)
-        raise UsageError(
-            f"There is no site {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
-            why=f"the sites there are: {', '.join(sites) or 'none'}",
-        )
-    return name
+    return known(name, deployment.settings.SITES)
 
 
 def show(question: Question, deployment: Deployment, write: Write) -> None:

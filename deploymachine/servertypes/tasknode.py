@@ -59,6 +59,13 @@ def release_attributes(site: str, server: Server, deployment: Deployment) -> dic
     }
 
 
+def program_names(site: str, server: Server, deployment: Deployment) -> list[str]:
+    """What supervisor calls the site's programs on a server, the one that serves it first."""
+    kinds = parts(server.type)
+    tasks = _programs(site, server, deployment) if "tasknode" in kinds else []
+    return [f"site-{site}"] * ("appnode" in kinds) + [one["name"] for one in tasks]
+
+
 def _programs(site: str, server: Server, deployment: Deployment) -> list[dict[str, Any]]:
     """A worker for each queue, named so that it can be asked; and the beat, on the first node."""
     celery = deployment.settings.SITES[site].celery

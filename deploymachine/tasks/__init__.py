@@ -51,10 +51,18 @@ def namespace(fabfile: str | Path) -> Collection:
     for one in _all_tasks(directory):
         found.tasks[one.name] = one
     for module in _contrib():
-        found.add_collection(Collection.from_module(module, auto_dash_names=False))
-    know_tasks(list(found.task_names))
-    tell_unknown_words(list(found.task_names))
+        found.add_collection(_with_default(Collection.from_module(module, auto_dash_names=False), found))
+    names = [name for task_name, aliases in found.task_names.items() for name in (task_name, *aliases)]
+    know_tasks(names)
+    tell_unknown_words(names)
     return found
+
+
+def _with_default(collection: Collection, found: Collection) -> Collection:
+    """A task that has the name of a collection is said as before: `fab logs`, beside `fab logs.tail`."""
+    if stock := found.tasks.pop(collection.name, None):
+        collection.add_task(stock, name="show", default=True)
+    return collection
 
 
 def _contrib() -> list[ModuleType]:

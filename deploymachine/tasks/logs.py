@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -12,6 +14,10 @@ from invoke.exceptions import Exit
 from deploymachine.tasks._deployment import deployment
 from deploymachine.tasks._selection import selected_or_none
 from deploymachine.tasks._task import INTERRUPTED, task
+
+if TYPE_CHECKING:
+    from deploymachine.logs import Question
+    from deploymachine.servertypes import Deployment
 
 HELP = {
     "site": "only what is logged for this site",
@@ -47,19 +53,26 @@ def logs(
         follow=follow,
         direct=direct,
     )
+    answer(question, here, flushed if follow else sys.stdout.write)
+
+
+def answer(question: Question, here: Deployment, write: Callable[[str], object]) -> None:
+    """Write every line that answers; a reader who has seen enough, and Ctrl-C, end it quietly. Raises Exit."""
+    from deploymachine import logs as module
+
     try:
-        module.show(question, here, _flushed if follow else sys.stdout.write)
+        module.show(question, here, write)
         sys.stdout.flush()
-    except BrokenPipeError:  # `fab logs | head` has seen enough
+    except BrokenPipeError:  # `fab logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        raise Exit(code=0 if follow else INTERRUPTED) from None
+        raise Exit(code=0 if question.follow else INTERRUPTED) from None
 
 
 def _names(words: str) -> list[str]:
     return [name for name in words.split(",") if name]
 
 
-def _flushed(line: str) -> None:
+def flushed(line: str) -> None:
     sys.stdout.write(line)
     sys.stdout.flush()

@@ -1,0 +1,115 @@
+"""Tasks that nobody waits for: who works on them, what waits, and what shall wait no more."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from typing import Any
+
+from invoke.context import Context
+
+from deploymachine.contrib._servers import on_servers
+from deploymachine.contrib._site import SITE, Place, place
+from deploymachine.contrib.supervisor import again
+from deploymachine.errors import UsageError
+from deploymachine.tasks import task
+from deploymachine.tasks._prompt import agreed
+
+# Runs in the site's own virtualenv. Everything that listens answers by way of the broker.
+LOOK = """
+import json, sys
+from celery.app.utils import find_app
+app = find_app(sys.argv[1])
+ask = app.control.inspect(timeout=float(sys.argv[2]))
+told = {"stats": ask.stats() or {}}
+told["active"] = ask.active() if told["stats"] else {}
+told["reserved"] = ask.reserved() if told["stats"] else {}
+told["waiting"] = {}
+with app.connection_for_read() as connection:
+    for queue in sys.argv[3:]:
+        try:
+            told["waiting"][queue] = connection.channel().queue_declare(queue, passive=True).message_count
+        except connection.channel_errors:
+            told["waiting"][queue] = 0
+print("\\n" + json.dumps(told, default=str))
+"""
+SECONDS = 1.5  # that a worker has to answer
+
+
+@task(help={**SITE, "json": "as JSON, with what each worker is doing"})
+def status(_: Context, site: str = "", json: bool = False) -> None:
+    """Show a site's workers, wherever they are, and how many tasks wait: `fab tasknode celery.status --site blog`.
+
+    Asks by way of the broker, from the first of the selected servers. Changes nothing.
+    """
+    from deploymachine.tasks._table import print_json, print_table
+
+    told = look(place(site))
+    if json:
+        print_json(told)
+        return
+    rows = [_row(name, told) for name in sorted(told["stats"])]
+    print_table(("worker", "processes", "working on", "fetched", "done"), rows)
+    print_table(("queue", "waiting"), [(name, str(count)) for name, count in told["waiting"].items()])
+
+
+@task(help={**SITE, "queue": "only this one; several with commas", "yes": "do not ask"})
+def purge(_: Context, site: str = "", queue: str = "", yes: bool = False) -> None:
+    """Throw away the tasks that wait, for good: `fab tasknode celery.purge --site blog --queue mail`. Asks first.
+
+    What workers have begun or fetched already goes on.
+    """
+    there = place(site)
+    names = [name for name in queue.split(",") if name] or queues(there)
+    if unknown := [name for name in names if name not in queues(there)]:
+        raise UsageError(f"{there.site} has no queue {unknown[0]!r}", why=f"its queues are {', '.join(queues(there))}")
+    waiting = look(there)["waiting"]
+    told = ", ".join(f"{waiting[name]} in {name}" for name in names)
+    if not agreed(f"The tasks of {there.site} that wait are thrown away ({told}). Go on?", yes):
+        raise UsageError("Nothing was thrown away")
+    argv = ["celery", "--app", app(there), "purge", "--force", "--queues", ",".join(names)]
+    on_servers([there.first], there.order(argv), there.here)
+
+
+@task(help=SITE)
+def restart(_: Context, site: str = "") -> None:
+    """Start a site's workers and its beat anew; what they have begun they finish: `fab tasknode celery.restart`."""
+    again(site, tasks_only=True)
+
+
+def look(there: Place) -> dict[str, Any]:
+    """{"stats", "active", "reserved": {worker: ...}, "waiting": {queue: number}}, as Celery tells it."""
+    argv = ["python", "-c", LOOK, app(there), str(SECONDS), *queues(there)]
+    order = there.order(argv, called=f"celery inspect of {there.site}")
+    said = on_servers([there.first], order, there.here, quiet=True)[there.first.name]
+    found: dict[str, Any] = json_module.loads(said.strip().splitlines()[-1])
+    return found
+
+
+def app(there: Place) -> str:
+    """As `celery --app` takes it. Raises UsageError where the site has no Celery."""
+    celery = there.here.settings.SITES[there.site].celery
+    if celery is None:
+        raise UsageError(
+            f"{there.site} has no Celery", hint=f"SITES[{there.site!r}]['celery'] in settings.py gives it one"
+        )
+    return celery.app
+
+
+def queues(there: Place) -> list[str]:
+    app(there)
+    celery = there.here.settings.SITES[there.site].celery
+    return list(celery.queues) if celery is not None else []
+
+
+def _row(name: str, told: dict[str, Any]) -> Sequence[str]:
+    stats = told["stats"][name]
+    active = (told["active"] or {}).get(name, [])
+    names = ", ".join(sorted({str(one.get("name", "?")) for one in active}))
+    return (
+        name,
+        str((stats.get("pool") or {}).get("max-concurrency", "")),
+        f"{len(active)}: {names}" if active else "0",
+        str(len((told["reserved"] or {}).get(name, []))),
+        str(sum((stats.get("total") or {}).values())),
+    )
