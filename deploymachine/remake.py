@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from deploymachine import servertypes
 from deploymachine.cook import cook
-from deploymachine.deploy import Crew
 from deploymachine.drain import Leaving, back_in, drain
 from deploymachine.errors import DeployMachineError, ReleaseError
 from deploymachine.handover import rest
 from deploymachine.hostkeys import locked
 from deploymachine.inventory import Server
+from deploymachine.releases.crew import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable

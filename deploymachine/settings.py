@@ -15,6 +15,7 @@ from deploymachine.settings_build import check as check_build
 from deploymachine.settings_database import BackupS3, Connections, Database
 from deploymachine.settings_file import environment_of, execute, refuse_twins, settings_path, state_directory
 from deploymachine.settings_notify import ProtectedName, Webhook
+from deploymachine.settings_releases import Batch
 from deploymachine.settings_secrets import Recipient, SecretName, SecretSource
 from deploymachine.settings_servers import (
     BootedServer,
@@ -106,6 +107,7 @@ class Settings(Frozen):
     DATABASE_CONNECTIONS: Connections = 100
     BACKUP_S3: BackupS3 | None = None
     CRON: tuple[Cron, ...] = ()
+    BATCH: Batch = (1, "25%", "100%")
     NOTIFY: tuple[Webhook, ...] = ()
     PROTECTED: tuple[ProtectedName, ...] = ()
     ACME_EMAIL: Email | None = None

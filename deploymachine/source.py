@@ -16,10 +16,13 @@ import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from deploymachine.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from deploymachine.settings import Settings
 
 FULL_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 SCP_LIKE = re.compile(r"[^/:\s]+:(?!//)\S+")  # git@host:team/site.git
@@ -314,3 +317,17 @@ def _git(
         )
         raise ReleaseError(what, where=where or str(repository), why=why, hint=hint, evidence=lines)
     return done.stdout
+
+
+def between(source: Source, since: str, *, site: str, deployment: Settings) -> tuple[list[str], list[str]] | None:
+    """(what commits there are from `since` to the source's, newest first; the files that differ). None: it is unknown.
+
+    A repository that the servers fetch themselves is copied here to look at it.
+    """
+    where = Place.read(deployment.SITES[site].repository, deployment.directory)
+    repository = source.repository or _mirror(where, site, deployment.state)
+    if not _present(repository, [since]) or not _present(repository, [source.sha]):
+        return None
+    commits = _git(repository, "log", "--no-color", "--format=%h %s (%an)", f"{since}..{source.sha}", "--")
+    files = _git(repository, "diff", "--name-only", "--no-renames", since, source.sha, "--")
+    return commits.splitlines(), files.splitlines()

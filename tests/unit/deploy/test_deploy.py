@@ -7,9 +7,10 @@ from datetime import datetime, timezone
 import pytest
 
 from deploymachine.converge import Result
-from deploymachine.deploy import Job, release_site, roll_back_site
-from deploymachine.errors import ConnectError, ConvergeError, ReleaseError, SeveralErrors
+from deploymachine.deploy import release_site, roll_back_site
+from deploymachine.errors import ConnectError, ConvergeError, ReleaseError
 from deploymachine.inventory import Server
+from deploymachine.releases.job import Job
 from deploymachine.source import resolve
 
 
@@ -91,7 +92,7 @@ def test_the_same_commit_again_changes_nothing(fleet):
     first = fleet.release()
     again = fleet.release()
     assert (again.changed, again.release, fleet.changes) == (False, first.release, 0)
-    assert {action for _, action in fleet.asked} == {"state"}
+    assert {action for _, action in fleet.asked} == {"begin", "end"}
 
 
 def test_only_what_is_new_travels(fleet):
@@ -190,10 +191,11 @@ def test_a_cut_connection_puts_the_others_back_and_a_rerun_goes_through(fleet):
 
 def test_a_server_that_is_away_stops_everything_before_it_begins(fleet):
     fleet.repository.commit("one")
-    fleet.cut = {("appnode1", "state"), ("appnode2", "state")}
-    with pytest.raises(SeveralErrors):
+    fleet.cut = {("appnode2", "begin")}
+    with pytest.raises(ConnectError):
         fleet.release()
-    assert fleet.asked == []
+    assert fleet.asked == [("appnode1", "begin"), ("appnode1", "end")]
+    assert not (fleet.machines["appnode1"].root / "deploy.lock").exists()
 
 
 def test_rollback_brings_every_server_back(fleet):

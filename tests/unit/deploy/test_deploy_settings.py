@@ -7,11 +7,12 @@ import pytest
 from deploymachine import deploy as subject
 from deploymachine import leading
 from deploymachine.converge import Result
-from deploymachine.errors import ConnectError, ReleaseError, SeveralErrors, UsageError
+from deploymachine.errors import ConnectError, ReleaseError, UsageError
 from deploymachine.inventory import Inventory, Server
+from deploymachine.releases import crew
 from deploymachine.report import LineReport
 from deploymachine.secrets import Secrets
-from deploymachine.servertypes import Deployment
+from deploymachine.servertypes import Deployment, tasknode
 from deploymachine.settings import Settings
 from deploymachine.settings_tasks import Celery
 
@@ -58,8 +59,8 @@ def wire(monkeypatch):
             raise ConnectError("cut", where=connection.server.where)
         return Result("ok", result={"changed": True} if request["action"] == "switch" else {})
 
-    monkeypatch.setattr(subject.ssh, "connect", connect)
-    monkeypatch.setattr(subject.converge, "run", run)
+    monkeypatch.setattr(crew.ssh, "connect", connect)
+    monkeypatch.setattr(crew.converge, "run", run)
     return kept
 
 
@@ -92,11 +93,11 @@ def test_another_branch_can_be_asked_for_and_an_unknown_one_reaches_no_server(de
 
 
 def test_a_cut_connection_is_given_up_and_the_rows_say_failed(deployment, wire):
-    wire["cut"] = {("appnode1", "state"), ("appnode2", "state")}
-    with LineReport(io.StringIO()) as report, pytest.raises(SeveralErrors):
+    wire["cut"] = {("appnode1", "begin"), ("appnode2", "begin")}
+    with LineReport(io.StringIO()) as report, pytest.raises(ConnectError):
         subject.deploy(SERVERS, deployment, report)
     assert all(connection.closed for connection in wire["connections"])
-    assert {row.state for row in report.rows.values()} == {"failed"}
+    assert {name: row.state for name, row in report.rows.items()} == {"appnode1": "failed", "appnode2": "ok"}
 
 
 TASKNODE = Server("tasknode1", "tasknode", "10.0.0.3")
@@ -137,14 +138,14 @@ class OpenConnection(Connection):
 
 @pytest.fixture
 def open_wire(wire, monkeypatch):
-    monkeypatch.setattr(subject.ssh, "connect", lambda server, login, settings: OpenConnection(server))
+    monkeypatch.setattr(crew.ssh, "connect", lambda server, login, settings: OpenConnection(server))
     return wire
 
 
 def test_tasknodes_bring_what_the_appnodes_serve_and_do_not_migrate(with_tasks, open_wire, serving, repository):
     first = repository.git("rev-parse", "HEAD")
     repository.commit("two")
-    mark = subject.fingerprint(subject.tasknode.release_attributes("blog", TASKNODE, with_tasks))
+    mark = subject.fingerprint(tasknode.release_attributes("blog", TASKNODE, with_tasks))
     asked = serving({**LIVE, "sha": first, "fingerprint": mark})
     with LineReport(io.StringIO()) as report:
         (released,) = subject.deploy([TASKNODE], with_tasks, report)
