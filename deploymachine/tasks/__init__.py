@@ -27,6 +27,7 @@ from deploymachine.tasks import (
     openstack,
     openstack_change,
     reboots,
+    releases,
     servers,
     ssh_config,
     status,
@@ -50,6 +51,7 @@ def namespace(fabfile: str | Path) -> Collection:
     found = Collection(auto_dash_names=False)
     for one in _all_tasks(directory):
         found.tasks[one.name] = one
+    found.add_collection(releases.collection())
     for module in _contrib():
         found.add_collection(_with_default(Collection.from_module(module, auto_dash_names=False), found))
     names = [name for task_name, aliases in found.task_names.items() for name in (task_name, *aliases)]
@@ -79,6 +81,7 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
             for module in (openstack, openstack_change, servers, reboots, status, check, ssh_config, logs, devcloud)
             for one in _tasks(module)
         ),
+        *(releases.rollback, releases.releases, releases.audit),
         _selecting("everything", lambda inventory: inventory.servers, "Select every server."),
         _selecting(
             "root",
