@@ -72,4 +72,5 @@ def ask(
 
 
 def megabytes(size: float) -> str:
-    return f"{size / 1e6:.1f} MB"
+    """Of what is smaller than a tenth of one, kilobytes."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -6,9 +6,10 @@ This package alone imports openstacksdk, and only once a cloud is really asked, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from deploymachine.cloud import describe, foresee, groups, hostkeys
+from deploymachine.cloud import describe, foresee, groups, hostkeys, opened
 from deploymachine.cloud.bake import BAKED
 from deploymachine.cloud.boot import Booting
 from deploymachine.cloud.change import Changes
@@ -115,6 +116,12 @@ class Cloud(Changes):
         """Make the security groups what settings.py and the servers there are ask for. Raises CloudError."""
         if raws := self._raws():
             groups.keep(self.connection, self.settings, raws, ())
+
+    def open_for_a_while(
+        self, kinds: Iterable[str], port: int, protocol: str, sources: Sequence[str], until: datetime
+    ) -> None:
+        """Have the groups of these types let `sources` (networks) in at the port until then. Raises CloudError."""
+        opened.add(self.connection, self.settings, kinds, port, protocol, sources, until)
 
     def foresee(self, names: Sequence[str]) -> None:
         """Look whether servers that are to be booted could be; nothing is made. Raises CloudError, UsageError."""

@@ -137,7 +137,7 @@ def _rule(ethertype: str, comment: str, protocol: str, port: int | None = None) 
     return rule if port is None else {**rule, "port_range_min": port, "port_range_max": port}
 
 
-def _identity(rule: Mapping[str, Any]) -> tuple[Any, ...]:
+def identity(rule: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes two rules the same, whether asked for or answered; a prefix of everywhere is the same as none."""
     keys = ("direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_group_id")
     prefix = rule.get("remote_ip_prefix")
@@ -168,16 +168,18 @@ def _add_missing(connection: Connection, group: SecurityGroup, wanted: Iterable[
 
 def missing_rules(group: SecurityGroup, wanted: Iterable[Rule]) -> list[Rule]:
     """Those of `wanted` that the group does not have, each once."""
-    present = {_identity(rule) for rule in group.security_group_rules or []}
-    missing = {_identity(rule): rule for rule in wanted}
+    present = {identity(rule) for rule in group.security_group_rules or []}
+    missing = {identity(rule): rule for rule in wanted}
     return [rule for identity, rule in missing.items() if identity not in present]
 
 
 def _remove_stale(connection: Connection, group: SecurityGroup, wanted: Iterable[Rule]) -> None:
-    holds = {_identity(rule) for rule in wanted}
+    from deploymachine.cloud.opened import counts_still
+
+    holds = {identity(rule) for rule in wanted}
     for rule in group.security_group_rules or []:
         ours = str(rule.get("description") or "").startswith(MARK)
-        if ours and rule.get("direction") == "ingress" and _identity(rule) not in holds:
+        if ours and rule.get("direction") == "ingress" and identity(rule) not in holds and not counts_still(rule):
             connection.network.delete_security_group_rule(rule["id"])
 
 

@@ -1,5 +1,7 @@
 """Security groups: made of the same facts as the servers' own firewalls, kept right, others' never touched."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
 from deploymachine import servertypes
@@ -196,3 +198,19 @@ def test_what_is_about_to_be_booted_elsewhere_is_not_forgotten(cloud, openstack)
 
     cloud.boot(["loadbalancer1"], look)
     assert during == [{(8000, "deploymachine-guestbook-loadbalancer")}]
+
+
+def test_a_port_that_was_opened_for_a_while_stays_so_long_and_then_goes(cloud, openstack):
+    cloud.boot(ALL)
+    group = "deploymachine-guestbook-appnode"
+    declared = lets_in(openstack, group)
+    later, before = (datetime.now(timezone.utc) + timedelta(minutes=minutes) for minutes in (5, -5))
+    cloud.open_for_a_while(["appnode"], 8090, "tcp", ["192.0.2.7/32", "2001:db8::/32"], later)
+    cloud.keep_groups()
+    assert lets_in(openstack, group) == declared | {(8090, "192.0.2.7/32")}
+    assert (8090, "2001:db8::/32") in lets_in(openstack, group, "IPv6")
+    cloud.open_for_a_while(["appnode"], 8090, "tcp", ["192.0.2.7/32", "2001:db8::/32"], before)
+    assert len([rule for rule in openstack.rules.values() if rule["port_range_min"] == 8090]) == 2
+    cloud.keep_groups()
+    assert lets_in(openstack, group) == declared
+    assert (8090, "2001:db8::/32") not in lets_in(openstack, group, "IPv6")
