@@ -11,35 +11,39 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from deploymachine import servertypes
 from deploymachine.batches import batches
 from deploymachine.converge import Result, run
 from deploymachine.cook import checked, cook, on_all, sudo_password
 from deploymachine.errors import ConvergeError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.report import Report
-from deploymachine.secrets import Secret
-from deploymachine.servertypes import Deployment, _database
+from deploymachine.secrets import Secret, Secrets, new_password
+from deploymachine.servertypes import Deployment
 from deploymachine.ssh import connect, login
 
 BATCH = (1, "100%")  # a new value meets one server before it meets them all
 PATIENCE = 180  # seconds; a worker has thirty for its requests, a task may take two minutes
 Recipes = tuple[str, ...]
-OF_SITES: dict[str, Recipes] = {"appnode": ("django",), "tasknode": ("celery",)}
 
 
 @dataclass(frozen=True)
 class Uses:
     """Who has to do with a secret. keepers: those who check it, in this order; users: those who show it.
 
-    Each is (servers, recipes); no recipes: all of them. prove: logs in with the new value before anybody relies on it.
-    lingers: the former value is accepted until the next rotation, since what was made with it is still about.
+    Each is (servers, recipes); no recipes: all of them. make: a new value; None where only a person can say it.
+    how: what carries the rotation out. prove: logs in with the new value before anybody relies on it. lingers: the
+    former value is accepted until the next rotation, since what was made with it is still about. warning: what may be
+    noticed.
     """
 
     keepers: Sequence[tuple[Sequence[Server], Recipes]] = ()
     users: Sequence[tuple[Sequence[Server], Recipes]] = ()
-    prove: Callable[[], None] = field(default=lambda: None)
+    make: Callable[[], str] | None = new_password
+    how: Callable[[Rotation], None] = field(default=lambda rotation: gradually(rotation))
+    prove: Callable[[Rotation], None] = field(default=lambda _rotation: None)
     lingers: bool = False
+    warning: str = ""
+    afterwards: str = ""
 
     @property
     def servers(self) -> list[Server]:
@@ -47,9 +51,52 @@ class Uses:
         return list(dict.fromkeys(one for servers, _ in (*self.keepers, *self.users) for one in servers))
 
 
-def gradually(
+@dataclass(frozen=True)
+class Rotation:
+    """One secret on its way to the value that is asked for. force: the former one is given up whoever uses it.
+
+    patience: seconds to wait until nobody does.
+    """
+
+    name: str
+    value: str
+    uses: Uses
+    deployment: Deployment
+    report: Report
+    force: bool = False
+    patience: float = PATIENCE
+
+    @property
+    def secrets(self) -> Secrets:
+        return self.deployment.secrets
+
+    def cook(self, servers: Sequence[Server], phase: str, recipes: Recipes = ()) -> None:
+        if servers:
+            cook(servers, self.deployment, self.report, phase=phase, recipes=recipes)
+
+    def take_in(self, phase: str) -> None:
+        """Have all users learn what is so now, one server first."""
+        for servers, recipes in self.uses.users:
+            for batch in batches(servers, BATCH) if servers else ():
+                self.cook(batch, phase, recipes)
+
+    def ask(self, servers: Sequence[Server], phase: str, request: dict[str, Any]) -> list[Result]:
+        """What servers answer to a question about credentials. Raises what went wrong after all were asked."""
+        deployment = self.deployment
+
+        def one(server: Server) -> Result:
+            self.report.phase(server, phase)
+            asked = {"command": "credentials", "host": server.name, **request}
+            with connect(server, login(server, deployment.settings), deployment.settings) as connection:
+                password = sudo_password(server, deployment)
+                return checked(run(connection, asked, self.report.event, sudo_password=password))
+
+        return on_all(servers, self.report, one) if servers else []
+
+
+def rotate(
     name: str,
-    value: str,
+    value: str | None,
     uses: Uses,
     deployment: Deployment,
     report: Report,
@@ -57,87 +104,48 @@ def gradually(
     force: bool = False,
     patience: float = PATIENCE,
 ) -> None:
-    """Rotate. force: give the former value up although somebody uses it. Raises what went wrong; a rerun goes on."""
-    secrets = deployment.secrets
+    """Bring another value to all who use it; value: None makes one. Raises what went wrong; a rerun goes on."""
+    if value is None and uses.make is None:
+        raise UsageError(f"{name} is not one that can be made up", hint="--given asks for its new value")
     report.expect(uses.servers)
+    made = value if value is not None else uses.make() if uses.make is not None else ""
+    uses.how(Rotation(name, made, uses, deployment, report, force, patience))
+
+
+def gradually(rotation: Rotation) -> None:
+    """Accepted by all, used by all, the former one given up."""
+    name, uses, secrets = rotation.name, rotation.uses, rotation.secrets
     if uses.lingers and secrets.former(name) is not None and secrets.waiting(name) is None:
         secrets.finish(name)
     if secrets.former(name) is None:
-        secrets.begin(name, value)
+        secrets.begin(name, rotation.value)
         for servers, recipes in uses.keepers:
-            _cook(servers, deployment, report, f"accept {name}", recipes)
+            rotation.cook(servers, f"accept {name}", recipes)
         if uses.lingers:
-            _take_in(uses, deployment, report, f"accept {name}")
-        uses.prove()
+            rotation.take_in(f"accept {name}")
+        uses.prove(rotation)
         secrets.take_turns(name)
-    _take_in(uses, deployment, report, f"use {name}")
-    if uses.lingers and not force:
+    rotation.take_in(f"use {name}")
+    if uses.lingers and not rotation.force:
         return
-    if not force:
-        _wait_until_given_up(name, uses, deployment, report, patience)
+    if not rotation.force:
+        _wait_until_given_up(rotation)
     secrets.finish(name)
-    _cook(uses.servers, deployment, report, "cook", ())
+    rotation.cook(uses.servers, "cook")
 
 
-def at_once(name: str, value: str, servers: Sequence[Server], deployment: Deployment, report: Report) -> None:
-    """Another value for a secret that nobody compares with another's, or whose users try again."""
-    report.expect(servers)
-    deployment.secrets.set(name, value)
-    _cook(servers, deployment, report, f"use {name}", ())
+def at_once(rotation: Rotation) -> None:
+    """For what nobody compares with another's, or whose users try again: another value, and all are told."""
+    rotation.secrets.set(rotation.name, rotation.value)
+    rotation.cook(rotation.uses.servers, "cook")
 
 
-def of_database(owner: str, deployment: Deployment, report: Report) -> Uses:
-    """A role has one password: a second login that acts as the owner takes turns with it, from pgbouncer on."""
-    keepers, nodes = deployment.inventory.serving("dbserver"), _database.nodes(deployment)
-    first = _database.primary(deployment)
-    ordered = sorted(keepers, key=lambda server: server != first)
-    return Uses(
-        keepers=[(ordered, ("postgresql",)), (nodes, ("pgbouncer",))],
-        users=of_sites(nodes),
-        prove=lambda: _log_in(owner, nodes, deployment, report),
-    )
-
-
-def of_sites(nodes: Sequence[Server]) -> list[tuple[Sequence[Server], Recipes]]:
-    """The servers that run sites, with the recipes that tell sites their environment."""
-    found: dict[Recipes, list[Server]] = {}
-    for node in nodes:
-        kinds = servertypes.parts(node.type)
-        recipes = tuple(recipe for kind, told in OF_SITES.items() if kind in kinds for recipe in told)
-        found.setdefault(recipes, []).append(node)
-    return [(servers, recipes) for recipes, servers in found.items()]
-
-
-def _take_in(uses: Uses, deployment: Deployment, report: Report, phase: str) -> None:
-    for servers, recipes in uses.users:
-        for batch in batches(servers, BATCH):
-            _cook(batch, deployment, report, phase, recipes)
-
-
-def _cook(servers: Sequence[Server], deployment: Deployment, report: Report, phase: str, recipes: Recipes) -> None:
-    if servers:
-        cook(servers, deployment, report, phase=phase, recipes=recipes)
-
-
-def _log_in(owner: str, nodes: Sequence[Server], deployment: Deployment, report: Report) -> None:
-    """Each server that runs sites logs in to the owner's databases with the value that waits."""
-    name = _database.secret_of(owner)
-    waiting = deployment.secrets.waiting(name)
-    user = next(user for user, value in deployment.secrets.logins(name, owner).items() if value == waiting)
-    logins = [
-        {"user": user, "password": waiting, "database": database, "port": _database.POOLER_PORT}
-        for database, one in deployment.settings.DATABASES.items()
-        if one.owner == owner
-    ]
-    _ask(nodes, {"action": "try", "logins": logins}, deployment, report, f"try {name}")
-
-
-def _wait_until_given_up(name: str, uses: Uses, deployment: Deployment, report: Report, patience: float) -> None:
-    former = str(deployment.secrets.former(name))
+def _wait_until_given_up(rotation: Rotation) -> None:
+    name, former = rotation.name, str(rotation.secrets.former(rotation.name))
     values = [Secret(text) for text in dict.fromkeys((former, quote(former, safe="")))]
-    nodes = [server for servers, _ in uses.users for server in servers]
-    request = {"action": "holders", "values": values, "patience": patience}
-    results = _ask(nodes, request, deployment, report, f"wait for the last user of the former {name}")
+    nodes = [server for servers, _ in rotation.uses.users for server in servers]
+    request = {"action": "holders", "values": values, "patience": rotation.patience}
+    results = rotation.ask(nodes, f"wait for the last user of the former {name}", request)
     left = [
         f"{server.name}: {one['program']} (process {one['pid']})"
         for server, result in zip(nodes, results, strict=True)
@@ -149,32 +157,4 @@ def _wait_until_given_up(name: str, uses: Uses, deployment: Deployment, report: 
             why=f"{len(left)} processes were started with it and go on",
             hint=f"`fab secrets.rotate {name}` goes on when they have ended; --force does not wait for them",
             evidence=left,
-        )
-
-
-def _ask(
-    servers: Sequence[Server], request: dict[str, Any], deployment: Deployment, report: Report, phase: str
-) -> list[Result]:
-    def one(server: Server) -> Result:
-        report.phase(server, phase)
-        asked = {"command": "credentials", "host": server.name, **request}
-        with connect(server, login(server, deployment.settings), deployment.settings) as connection:
-            return checked(run(connection, asked, report.event, sudo_password=sudo_password(server, deployment)))
-
-    return on_all(servers, report, one) if servers else []
-
-
-def refuse(name: str) -> None:
-    """Raises UsageError for what can't be rotated without losing what depends on it."""
-    if name == "backup-cipher":
-        raise UsageError(
-            "backup-cipher can't be rotated",
-            why="all backups there are in object storage are encrypted with it",
-            hint="name another BACKUP_S3['path'] and remove it with `fab secrets.edit`: new backups begin there",
-        )
-    if name == "authority-key":
-        raise UsageError(
-            "authority-key can't be rotated",
-            why="every server trusts this one authority, and they can't all learn of another in one moment",
-            hint="remove it with `fab secrets.edit`, then `fab everything kokki`: until that is over they are apart",
         )

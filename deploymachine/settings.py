@@ -16,7 +16,7 @@ from deploymachine.settings_database import BackupS3, Connections, Database
 from deploymachine.settings_file import environment_of, execute, refuse_twins, settings_path, state_directory
 from deploymachine.settings_notify import ProtectedName, Webhook
 from deploymachine.settings_releases import Batch
-from deploymachine.settings_secrets import Recipient, SecretName, SecretSource
+from deploymachine.settings_secrets import Recipient, SecretName, SecretSource, Variable, VariableName
 from deploymachine.settings_servers import (
     BootedServer,
     FixedServer,
@@ -61,7 +61,7 @@ class Site(Frozen):
     extras: tuple[Extra, ...] = ()
     packages: tuple[DebianPackage, ...] = ()
     build_commands: tuple[BuildCommand, ...] = ()
-    environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")], str] = Field(default={})
+    environment: dict[VariableName, Variable] = Field(default={})
 
     @field_validator("directory", "requirements")
     @classmethod

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, model_validator
 
 from deploymachine.settings_servers import Frozen
 
@@ -34,3 +34,20 @@ class SecretSource(Frozen):
         if self.command is not None and not (self.command and self.command[0]):
             raise ValueError("has an empty command: it is a list of words, the program first")
         return self
+
+
+class SecretReference(Frozen):
+    """A value that stands among the secrets, under that name."""
+
+    secret: SecretName
+
+
+def _text_or_reference(value: Any) -> Any:
+    if isinstance(value, (str, SecretReference)):
+        return value
+    if isinstance(value, dict) and set(value) == {"secret"}:
+        return SecretReference(**value)
+    raise ValueError('is a text, or {"secret": "a-name"}')
+
+
+Variable = Annotated[str | SecretReference, BeforeValidator(_text_or_reference)]

@@ -34,13 +34,20 @@ def filled(value: str, known: Mapping[str, str]) -> str:
     return Secret(text) if any(isinstance(known[word], Secret) for word in references(value)) else text
 
 
+def key_of(site: str) -> str:
+    """The name of its SECRET_KEY among the secrets."""
+    return f"site-{site}-secret-key"
+
+
 def _told(name: str, site: Site, hosts: list[str], deployment: Deployment) -> dict[str, str]:
     variables: dict[str, str] = {
         "DJANGO_SETTINGS_MODULE": site.settings_module,
-        "SECRET_KEY": deployment.secrets.key(f"site-{name}-secret-key"),
+        "SECRET_KEY": deployment.secrets.key(key_of(name)),
         "ALLOWED_HOSTS": ",".join(hosts),
         "CSRF_TRUSTED_ORIGINS": ",".join(f"https://{host}" for host in hosts),
     }
+    if others := deployment.secrets.besides(key_of(name)):
+        variables["SECRET_KEY_FALLBACKS"] = Secret(",".join(others))
     if site.database is not None:
         variables["DATABASE_URL"] = _database.url(site.database, name, deployment)
     if (caches := cachenode.urls(name, deployment)) is not None:

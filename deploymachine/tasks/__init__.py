@@ -11,7 +11,6 @@ from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit
 from invoke.tasks import Task
 
 from deploymachine import servertypes
@@ -20,6 +19,7 @@ from deploymachine.inventory import Inventory, Server
 from deploymachine.settings_file import execute, settings_path
 from deploymachine.tasks import (
     _deployment,
+    _environments,
     check,
     cookbooks,
     devcloud,
@@ -34,6 +34,7 @@ from deploymachine.tasks import (
 )
 from deploymachine.tasks._deployment import deployment
 from deploymachine.tasks._names import know_tasks
+from deploymachine.tasks._own import add_own
 from deploymachine.tasks._report import reported
 from deploymachine.tasks._selection import Choose, select, selected
 from deploymachine.tasks._task import task
@@ -41,12 +42,11 @@ from deploymachine.tasks._unknown import tell_unknown_words
 
 __all__ = ["deployment", "namespace", "reported", "selected", "task"]
 
-LOCAL = "fab_local.py"
-
 
 def namespace(fabfile: str | Path) -> Collection:
     """Every task there is for the deployment beside `fabfile`."""
     directory = Path(fabfile).resolve().parent
+    environment = _environments.chosen(sys.argv[1:], directory)
     _deployment.set_directory(directory)
     found = Collection(auto_dash_names=False)
     for one in _all_tasks(directory):
@@ -54,6 +54,9 @@ def namespace(fabfile: str | Path) -> Collection:
     found.add_collection(releases.collection())
     for module in _contrib():
         found.add_collection(_with_default(Collection.from_module(module, auto_dash_names=False), found))
+    for one in _environments.tasks(directory, environment, {*found.tasks, *found.collections}):
+        found.tasks[one.name] = one
+    add_own(found, directory, check.check.name)
     names = [name for task_name, aliases in found.task_names.items() for name in (task_name, *aliases)]
     know_tasks(names)
     tell_unknown_words(names)
@@ -92,7 +95,6 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
         *(servers.kokki_of(kind, _of_type(kind)) for kind in servertypes.names()),
         *(_selecting(f"server:{name}", _named(name), f"Select {name}.") for name in _server_names(directory)),
         *cookbooks.tasks(directory),
-        *_own_tasks(directory),
     ]
 
 
@@ -134,16 +136,3 @@ def _names_in_settings(directory: Path) -> list[str]:
         return [one["name"] if isinstance(one, dict) else one[0] for kind in kinds for one in kind]
     except (SettingsError, AttributeError, LookupError, TypeError, ValueError):
         return []
-
-
-def _own_tasks(directory: Path) -> list[Task[Any]]:
-    """The team's own tasks, which may replace one of ours by taking its name."""
-    path = directory / LOCAL
-    if not path.is_file():
-        return []
-    try:
-        return [value for value in execute(path).values() if isinstance(value, Task)]
-    except SettingsError as error:
-        if check.check.name in sys.argv[1:]:  # which tells this among the rest
-            return []
-        raise Exit(f"error: {error}", 1) from None

@@ -34,7 +34,7 @@ def devcloud_reset(_context: Context, yes: bool = False) -> None:
     from deploymachine.devcloud import control
 
     rows = control.status().rows
-    if not agreed(f"Delete everything on devcloud ({len(rows)} servers, every volume and snapshot)?", yes):
+    if not agreed(f"Delete everything on devcloud ({len(rows)} servers, every volume and snapshot)?", yes, always=True):
         return
     control.reset(directory())
     _forget_keys()
