@@ -91,8 +91,8 @@ def release_site(job: Job, source: Source, lead: State | None = None, options: O
             return Released(job.site, release.name, changed=False, servers=names, note="; ".join(run.notes))
         wanted.hook("before_deploy", job.site, release, names)
         pending = _build(run, release, source)
-        migrated = _migrate(run, release, wanted.migrate_timeout) if lead is None and pending else ()
-        stay = [f"the migrations stay applied: {', '.join(migrated)}"] if migrated else []
+        migrated, verdict = _migrate(run, release, wanted.migrate_timeout) if lead is None and pending else ((), "")
+        stay = [f"the migrations stay applied: {', '.join(migrated)}", verdict] if migrated else []
         Switch(run, release.name, "switch", {"release": asdict(release)}, stay).go(wanted.batches)
         run.ending["keep"] = KEEP
         wanted.hook("after_deploy", job.site, release, names)
@@ -131,7 +131,8 @@ def _build(run: Held, release: Release, source: Source) -> bool:
     return any(answer.get("pending", True) for answer in answers.values())
 
 
-def _migrate(run: Held, release: Release, timeout: float | None) -> tuple[str, ...]:
+def _migrate(run: Held, release: Release, timeout: float | None) -> tuple[tuple[str, ...], str]:
+    """What was applied, and whether the code that served before can live with it, in words."""
     job = run.job
     more: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     try:
@@ -139,7 +140,7 @@ def _migrate(run: Held, release: Release, timeout: float | None) -> tuple[str, .
     except DeployMachineError as error:
         what = f"{job.site} {release.sha[:8]} was not released: its migrations fail"
         raise explained(error, what, ("every server goes on serving what it served",)) from None
-    return tuple(answer.get("applied", ()))
+    return tuple(answer.get("applied", ())), str(answer.get("verdict", ""))
 
 
 def _common_predecessor(job: Job, states: Mapping[str, State]) -> str:

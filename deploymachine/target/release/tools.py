@@ -60,7 +60,7 @@ class Tools:
     ) -> str:
         """Run one command and return what it printed (stdout). `what` is the failure's sentence. Raises Failure.
 
-        late: called when the time is up; it has the command end by itself and says why it took so long, or returns None.
+        late: called when the time is up; has the command end by itself and says why it took so long, or returns None.
         """
         process = self._start(argv, cwd, what, env)
         try:

@@ -172,6 +172,7 @@ def test_when_the_second_server_fails_the_first_goes_back(fleet):
     assert "answers 500" in told
     assert f"appnode1: put back to {live}" in told
     assert "the migrations stay applied: site.0001" in told
+    assert "whether the old code can live with them" in told
     assert fleet.words() == ["one", "one"]
     assert port == machine.port
 
