@@ -13,10 +13,11 @@ import pytest
 import sites_world
 from invoke.context import Context
 from invoke.exceptions import Exit
+from invoke.tasks import Task
 from sites_world import SiteWorld
 from ssh_server import SshServer
 
-from deploymachine.contrib import celery, django, redis, supervisor
+from deploymachine.contrib import celery, django, logs, maintenance, redis, supervisor
 from deploymachine.errors import UsageError
 from deploymachine.settings import Settings, Site
 from deploymachine.settings_module import settings_module
@@ -46,6 +47,17 @@ def world(tmp_path: Path, ssh_server: SshServer, settings: Settings, monkeypatch
     monkeypatch.setattr("deploymachine.contrib.django.settings", lambda: settings)
     made.program("python", TELL)
     return made
+
+
+def tasks() -> list[Any]:
+    modules = (celery, django, logs, maintenance, redis, supervisor)
+    return [one for module in modules for one in vars(module).values() if isinstance(one, Task)]
+
+
+@pytest.mark.parametrize("one", tasks(), ids=lambda one: f"{one.body.__module__.rpartition('.')[2]}.{one.name}")
+def test_help_says_what_with_an_example(one: Any) -> None:
+    assert "`fab " in one.__doc__.partition("\n")[0]
+    assert {argument.name for argument in one.get_arguments() if not argument.help} == set()
 
 
 def words(said: dict[str, str]) -> Any:

@@ -14,6 +14,7 @@ from ssh_server import SshServer
 from deploymachine.contrib import _site
 from deploymachine.errors import ConvergeError, UsageError
 from deploymachine.inventory import Server
+from deploymachine.remote import Order
 from deploymachine.settings import Settings
 from deploymachine.tasks import _selection
 
@@ -131,3 +132,10 @@ def test_servers_without_the_site_are_told(world: SiteWorld) -> None:
 def test_a_terminal_is_needed_to_be_asked(world: SiteWorld) -> None:
     with pytest.raises(UsageError, match="This needs a terminal"):
         _site.run_at_terminal(["true"])
+
+
+def test_who_is_root_already_needs_no_sudo() -> None:
+    order = Order(["cat", "a b"], "site-blog")
+    assert order.line("root").startswith("runuser -u site-blog -- sh -c ")
+    assert order.line("site-blog").startswith("sh -c ")
+    assert order.line("deploy").startswith("sudo -k -S ")
