@@ -12,7 +12,7 @@ from sites_world import SiteWorld
 from ssh_server import SshServer
 
 from deploymachine.contrib import _site
-from deploymachine.errors import ConvergeError, UsageError
+from deploymachine.errors import ConnectError, ConvergeError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.remote import Order
 from deploymachine.settings import Settings
@@ -132,6 +132,12 @@ def test_servers_without_the_site_are_told(world: SiteWorld) -> None:
 def test_a_terminal_is_needed_to_be_asked(world: SiteWorld) -> None:
     with pytest.raises(UsageError, match="This needs a terminal"):
         _site.run_at_terminal(["true"])
+
+
+def test_a_connection_that_is_cut_is_told(world: SiteWorld) -> None:
+    world.ssh_server.cut_after = 100_000
+    with pytest.raises(ConnectError, match="The connection to appnode1 was cut"):
+        _site.run(["head", "-c", "300000", "/dev/zero"], quiet=True)
 
 
 def test_who_is_root_already_needs_no_sudo() -> None:
