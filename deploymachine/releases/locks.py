@@ -50,7 +50,8 @@ def held(job: Job, kind: str, options: Options) -> Iterator[Held]:
         with _heart(mine):
             yield run
     except BaseException as error:
-        run.ending["ended"] = {**run.about, "state": "failed", "by": job.by, "why": _why(error)}
+        told = {"state": "failed", "by": job.by, "why": _why(error), "message": options.message}
+        run.ending["ended"] = {**run.about, **told}
         raise
     finally:
         _let_go(run)

@@ -44,7 +44,7 @@ def held(site: Site) -> Optional[Lock]:
         return _read(known)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         return Lock("damaged", owner="somebody", message=f"the lock can't be read: {error}")
 
 
