@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from invoke.context import Context
@@ -15,6 +16,10 @@ BATCH = (1, "25%", "100%")  # servers, or a part of all: a bad upgrade meets one
 RECIPES = ("base.upgrade",)
 REBOOT = "/run/reboot-required"
 PENDING = 2
+UPDATE = "DEBIAN_FRONTEND=noninteractive exec apt-get -q -o DPkg::Lock::Timeout=60 -o Acquire::Retries=2 update 2>&1"
+LOOK = "LC_ALL=C exec apt-get -s -o Debug::NoLocking=1 upgrade --with-new-pkgs"
+# Inst tzdata [2026a-0] (2026b-0 Debian:13.2/stable, Debian-Security:13/stable-security [all])
+INSTALLS = re.compile(r"Inst (?P<package>\S+) (?:\[(?P<old>[^]]*)\] )?\((?P<new>\S+)(?P<origin>[^)]*)\)")
 
 
 @task(
@@ -43,6 +48,43 @@ def upgrade(_: Context, dry_run: bool = False, batch: str = "") -> None:
     _tell_reboots(servers)
     if "pending" in states:
         raise Exit(code=PENDING)
+
+
+@task()
+def update(_: Context) -> None:
+    """Have the servers ask anew which packages there are: `fab everything apt.update`. Upgrades nothing."""
+    from deploymachine.contrib._servers import on_servers
+    from deploymachine.remote import Order
+
+    here = deployment()
+    servers = selected(here.inventory)
+    on_servers(servers, Order(["sh", "-c", UPDATE], "root", called="apt-get update"), here, quiet=True)
+    _tell_waiting(servers)
+
+
+@task(name="list")
+def list_(_: Context) -> None:
+    """Which packages an upgrade would bring, as of the last apt.update: `fab everything apt.list`. Changes nothing."""
+    _tell_waiting(selected(deployment().inventory))
+
+
+def _tell_waiting(servers: Sequence[Server]) -> None:
+    from deploymachine.contrib._servers import on_servers
+    from deploymachine.remote import Order
+    from deploymachine.tasks._table import print_table
+
+    told = on_servers(servers, Order(["sh", "-c", LOOK], called="apt-get -s upgrade"), deployment(), quiet=True)
+    rows = [[name, *row] for name, text in told.items() for row in waiting(text)]
+    if not rows:
+        print(f"{', '.join(told)}: every package is the newest that is known")
+        return
+    print_table(("server", "package", "is", "would be", "for security"), rows)
+
+
+def waiting(simulated: str) -> list[list[str]]:
+    """[package, version, new version, "yes" or ""] of each line of `apt-get -s` that installs one."""
+    found = [match for line in simulated.splitlines() if (match := INSTALLS.match(line))]
+    return [[one["package"], one["old"] or "", one["new"], "yes" * ("ecurity" in one["origin"])] for one in found]
 
 
 def _tell_reboots(servers: Sequence[Server]) -> None:

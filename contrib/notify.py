@@ -90,22 +90,12 @@ def _tell_all(webhooks: Sequence[Webhook], text: str, here: Deployment) -> list[
 def _tell(webhook: Webhook, text: str, here: Deployment) -> str:
     """Send it; what went wrong, for people, or ""."""
     try:
-        wrong = _post(_url(webhook, here), text)
+        wrong = _post(here.secrets.given(webhook.secret, "NOTIFY"), text)
     except SettingsError as error:
         wrong = ", ".join(part for part in (error.what, error.hint) if part)
     except Exception as error:  # whatever it is: no deploy fails of it, and its words may hold the URL
         wrong = type(error).__name__
     return f"the webhook {webhook.secret} was not told: {wrong}" if wrong else ""
-
-
-def _url(webhook: Webhook, here: Deployment) -> Secret:
-    def missing() -> str:
-        raise SettingsError(
-            f"there is no secret {webhook.secret!r}, which NOTIFY names",
-            hint=f"`fab secrets.set {webhook.secret}` takes its URL",
-        )
-
-    return here.secrets.made_by(webhook.secret, missing)
 
 
 def _post(url: Secret, text: str) -> str:

@@ -1,9 +1,10 @@
-"""ADMIN_SSH_KEYS in (key lines, or paths of .pub files), checked public key lines out."""
+"""ADMIN_SSH_KEYS (key lines, or paths of .pub files) and admins/*.pub in, checked public key lines out."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ KEY_TYPES = (
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
+FOLDER = "admins"
 LOOKS_LIKE_A_KEY = ("ssh-", "ecdsa-", "sk-")
 
 
@@ -29,10 +31,41 @@ def read(settings: Settings) -> tuple[str, ...]:
 
     Raises SettingsError naming the entry that is missing, is a private key, or is no key at all.
     """
-    found: dict[str, None] = {}
+    return tuple(line for line, _ in named(settings))
+
+
+def named(settings: Settings) -> list[tuple[str, str]]:
+    """Those lines, each with what says so: "ADMIN_SSH_KEYS[0]", "admins/grace.pub". Raises SettingsError."""
+    found: dict[str, str] = {}
     for index, entry in enumerate(settings.ADMIN_SSH_KEYS):
-        found.update(dict.fromkeys(_keys(entry.strip(), f"ADMIN_SSH_KEYS[{index}]", settings.directory)))
-    return tuple(found)
+        where = f"ADMIN_SSH_KEYS[{index}]"
+        for line in _keys(entry.strip(), where, settings.directory):
+            found.setdefault(line, where)
+    for path in sorted(folder(settings).glob("*.pub")):
+        for line in _from_file(path, FOLDER):
+            found.setdefault(line, f"{FOLDER}/{path.name}")
+    return list(found.items())
+
+
+def folder(settings: Settings) -> Path:
+    """Where the keys of admins lie that a command let in, a file each, besides those that ADMIN_SSH_KEYS names."""
+    return settings.directory / FOLDER
+
+
+def one(entry: str, settings: Settings) -> str:
+    """The one key line that `entry` is, or that the file of that name holds. Raises SettingsError."""
+    lines = _keys(entry.strip(), "--key", settings.directory)
+    if len(lines) != 1:
+        raise SettingsError(f"--key names {len(lines)} keys", where=entry, hint="one at a time, each with a name")
+    return lines[0]
+
+
+def fingerprint(line: str) -> str:
+    """As ssh shows it: "SHA256:..."; "" of what is no key."""
+    if not is_key(line):
+        return ""
+    digest = hashlib.sha256(base64.b64decode(line.split()[1])).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def _keys(entry: str, setting: str, directory: Path) -> list[str]:
@@ -72,7 +105,7 @@ def _text(path: Path, where: str) -> str:
 
 def _private(where: str, instead: str) -> SettingsError:
     return SettingsError(
-        "ADMIN_SSH_KEYS names a private key",
+        f"{where.partition(':')[0].partition('[')[0]} names a private key",
         where=where,
         why="only public keys go to the servers; a private one would give everybody there your identity",
         hint=f"name {instead}",

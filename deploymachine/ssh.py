@@ -191,7 +191,7 @@ def _our_keys(login: Login, settings: Settings) -> paramiko.auth_strategy.AuthSt
     import paramiko
     from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
 
-    keys = _held_keys(settings)
+    keys = held_keys(settings)
 
     class OurKeys(AuthStrategy):
         def get_sources(self) -> Iterator[AuthSource]:
@@ -200,7 +200,8 @@ def _our_keys(login: Login, settings: Settings) -> paramiko.auth_strategy.AuthSt
     return OurKeys(ssh_config=paramiko.SSHConfig())
 
 
-def _held_keys(settings: Settings) -> list[paramiko.PKey]:
+def held_keys(settings: Settings) -> list[paramiko.PKey]:
+    """The administrators' keys that are held here: the agent's, else those in files. Raises LoginError for none."""
     import paramiko
 
     wanted = {_decoded(line.split()[1]) for line in adminkeys.read(settings)}

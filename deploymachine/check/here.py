@@ -80,12 +80,12 @@ def own_tasks(directory: Path) -> Iterator[Line]:
 def keys(settings: Settings) -> Iterator[Line]:
     """The administrators' public keys, and whether one of them is yours."""
     from deploymachine.errors import LoginError
-    from deploymachine.ssh import _held_keys
+    from deploymachine.ssh import held_keys
 
     lines = adminkeys.read(settings)
     yield ok("admin keys", f"{len(lines)} may log in")
     try:
-        held = _held_keys(settings)
+        held = held_keys(settings)
     except LoginError as error:
         yield failed("your key", error)
     else:

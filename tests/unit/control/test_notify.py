@@ -105,7 +105,7 @@ def test_who_wants_to_hear_of_what(
         (200, "https://127.0.0.1:{port}" + PATH, ""),
         (200, "http://[127.0.0.1" + PATH, ""),
         (200, "file:///etc/passwd?" + PATH, "no URL that begins with https:// or http://"),
-        (200, "", "there is no secret 'hook'"),
+        (200, "", "There is no secret 'hook', which NOTIFY names"),
     ],
 )
 def test_a_webhook_that_is_down_is_a_warning_without_its_url(

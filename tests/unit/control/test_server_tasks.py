@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from deploymachine.contrib import dns, firewall
+from deploymachine import adminkeys
+from deploymachine.contrib import apt, dns, firewall
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.secrets import Secrets
 from deploymachine.servertypes import Deployment
-from deploymachine.settings import load
+from deploymachine.settings import Settings, load
 
 FAB = Path(sys.executable).parent / "fab"
 FABFILE = Path(__file__).parents[3] / "fabfile.py"
@@ -76,6 +77,11 @@ def refused(directory: Path, *words: str) -> str:
         ("system.put --file settings.py --to /etc/ --mode rw", "--mode rw: those are no permissions"),
         ("system.put --file nothing --to /etc/", "nothing can't be read"),
         ("system.get --file /etc/ --to nowhere", "There is no directory nowhere"),
+        ("users.add --name grace --key nothing.pub", "An administrator's key file is not there"),
+        ("users.add --name grace --key id_ed25519", "--key names a private key"),
+        ("users.add --name grace --key id_ed25519.pub", "That key is an admin's already"),
+        ("users.add --name ../grace --key id_ed25519.pub", "'../grace': that is no name here"),
+        ("users.remove --name ada", "users.add let in no 'ada'"),
     ],
 )
 def test_what_can_not_be_meant_is_told_before_anybody_is_asked(deployed: Path, words: str, told: str) -> None:
@@ -138,3 +144,34 @@ def test_every_name_should_lead_to_every_loadbalancer(deployment: Deployment) ->
         dns.records(named(deployment))
     assert "127.0.0.1" in dns.resolved("localhost")[0]
     assert dns.resolved("blog.invalid")[1].startswith("not known: ")
+
+
+def test_who_was_let_in_by_a_command_is_an_admin_like_the_others(settings: Settings) -> None:
+    (settings.directory / "admins").mkdir()
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "grace", "-f", "admins/grace"],
+        cwd=settings.directory,
+        check=True,
+    )
+    first, grace = adminkeys.named(settings)
+    assert (first[1], grace[1]) == ("ADMIN_SSH_KEYS[0]", "admins/grace.pub")
+    told = subprocess.run(
+        ["ssh-keygen", "-l", "-f", "admins/grace.pub"],
+        cwd=settings.directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert adminkeys.fingerprint(grace[0]) == told.stdout.split()[1]
+    assert adminkeys.read(settings) == (first[0], grace[0])
+
+
+def test_what_an_upgrade_would_bring_is_read_from_apts_own_words() -> None:
+    told = """Reading package lists...
+Inst tzdata [2026a-0] (2026b-0 Debian:13.2/stable, Debian-Security:13/stable-security [all])
+Inst linux-image-6.12.9 (6.12.9-1 Debian:13.2/stable [amd64])
+Conf tzdata (2026b-0 Debian:13.2/stable [all])"""
+    assert apt.waiting(told) == [
+        ["tzdata", "2026a-0", "2026b-0", "yes"],
+        ["linux-image-6.12.9", "", "6.12.9-1", ""],
+    ]
