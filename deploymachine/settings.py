@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from deploymachine.errors import SettingsError
 from deploymachine.settings_base import Network, Window
-from deploymachine.settings_build import BuildCommand, DebianPackage, Extra
+from deploymachine.settings_build import BuildCommand, DebianPackage, Extra, Fetch, MigrateTimeout
 from deploymachine.settings_build import check as check_build
 from deploymachine.settings_database import BackupS3, Connections, Database
 from deploymachine.settings_file import environment_of, execute, refuse_twins, settings_path, state_directory
@@ -61,6 +61,8 @@ class Site(Frozen):
     extras: tuple[Extra, ...] = ()
     packages: tuple[DebianPackage, ...] = ()
     build_commands: tuple[BuildCommand, ...] = ()
+    migrate_timeout: MigrateTimeout | None = 900
+    fetch: Fetch = "auto"
     environment: dict[VariableName, Variable] = Field(default={})
 
     @field_validator("directory", "requirements")

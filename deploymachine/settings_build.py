@@ -6,15 +6,16 @@ import difflib
 import re
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 if TYPE_CHECKING:
     from deploymachine.settings import Site
 
 # ${NAME} in a value of "environment" stands for what the site is told anyway; $${ is a plain ${.
 REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}")
+SCP_LIKE = re.compile(r"[^/:\s]+:(?!//)\S+")  # git@host:team/site.git
 OF_THE_DATABASE = tuple(f"DATABASE_{part}" for part in ("URL", "HOST", "PORT", "NAME", "USER", "PASSWORD"))
 OF_CELERY = ("BROKER_URL",)
 REFERENCES = (
@@ -44,15 +45,28 @@ def _words(command: str) -> str:
     return command
 
 
+MigrateTimeout = Annotated[int, Field(ge=1, le=7 * 86_400)]
+# Who gets the code: the servers where anybody may read it, else whoever types; always they; the servers, with a key.
+Fetch = Literal["auto", "push", "deploy-key"]
 BuildCommand = Annotated[str, AfterValidator(_words)]
 
 
 def check(sites: Mapping[str, Site]) -> None:
-    """Raises ValueError where a site's environment refers to what it is not told."""
+    """Raises ValueError where a site's environment refers to what it is not told, or no key could fetch its code."""
     for name, site in sites.items():
+        if site.fetch == "deploy-key" and not is_ssh(site.repository):
+            raise ValueError(
+                f"SITES[{name!r}]['fetch']: a deploy key is for a repository that is fetched over SSH, "
+                f"such as git@host:team/{name}.git (it is {site.repository!r})"
+            )
         for variable, value in site.environment.items():
             for word in references(value) if isinstance(value, str) else ():
                 _check_reference(f"SITES[{name!r}]['environment'][{variable!r}]", word, site)
+
+
+def is_ssh(repository: str) -> bool:
+    """Whether git reaches it over SSH: ssh://host/path, or host:path as scp has it."""
+    return repository.startswith("ssh://") or SCP_LIKE.fullmatch(repository) is not None
 
 
 def references(value: str) -> list[str]:

@@ -14,11 +14,12 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from deploymachine.deploy_keys import DeployKey, known_hosts, lent
 from deploymachine.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ LAST_LINES = 12
 class Source:
     """One commit. repository: the repository here that it is pushed from; None: the servers fetch `url` themselves.
 
-    url: as shown, never with credentials. note: a word for the user ("" where there is nothing to say).
+    url: as shown, never with credentials. note: a word for the user ("" where there is nothing to say). key: what the
+    servers fetch with.
     """
 
     sha: str
@@ -45,24 +47,41 @@ class Source:
     url: str
     repository: Path | None = None
     note: str = ""
+    key: DeployKey | None = None
 
     def request(self, attachment: bytes) -> dict[str, Any]:
         """The `source` member of a build request that travels with `attachment`."""
+        if self.key is not None:
+            lent = {"key": self.key.private, "known_hosts": self.key.known_hosts}
+            return {"kind": "git", "url": self.url, **lent}
         if self.repository is None:
             return {"kind": "git", "url": self.url}
         return {"kind": "bundle", "size": len(attachment), "sha256": hashlib.sha256(attachment).hexdigest()}
 
 
-def resolve(repository: str, ref: str, *, site: str, directory: Path, state: Path) -> Source:
+def resolve(
+    repository: str,
+    ref: str,
+    *,
+    site: str,
+    directory: Path,
+    state: Path,
+    push: bool = False,
+    key: DeployKey | None = None,
+) -> Source:
     """The commit that `ref` (a branch, tag, commit or HEAD) names in `repository` (a path or URL). Raises ReleaseError.
 
-    directory: where relative paths start. state: where copies of private repositories are kept between two runs.
+    directory: where relative paths start. state: where copies of private repositories are kept between two runs. push:
+    whether it is pushed from here whoever may read it. key: what the servers fetch it with.
     """
     where = Place.read(repository, directory)
     if where.path is not None:
         _check_local(where.path, site, directory)
         return _local(where.path, ref, site, str(where.path))
-    if where.public:
+    if key is not None:
+        able = replace(key, known_hosts=known_hosts(where.url))
+        return replace(_remote(where, ref, site, able), key=able)
+    if where.public and not push:
         return _remote(where, ref, site)
     return _local(_mirror(where, site, state), ref, site, where.url)
 
@@ -196,8 +215,8 @@ def _uncommitted(repository: Path) -> str:
     return f"{len(changed)} changed files in {repository} are not committed, so not released" if changed else ""
 
 
-def _remote(where: Place, ref: str, site: str) -> Source:
-    lines = _asked(where, site).splitlines()
+def _remote(where: Place, ref: str, site: str, key: DeployKey | None = None) -> Source:
+    lines = _asked(where, site, key).splitlines()
     found = {name: sha for sha, _, name in (line.partition("\t") for line in lines)}
     if not found:
         raise _empty(site, where.url)
@@ -213,9 +232,11 @@ def _remote(where: Place, ref: str, site: str) -> Source:
     raise _unknown(site, where.url, ref, names)
 
 
-def _asked(where: Place, site: str) -> str:
+def _asked(where: Place, site: str, key: DeployKey | None = None) -> str:
     what = f"The repository of {site} can't be read"
     hint = "check SITES in settings.py, and that this machine reaches it (`git ls-remote` shows the same)"
+    if key is not None:
+        hint = f"have whoever keeps it let this deploy key read it: {key.public}"
     return _git(
         Path.cwd(),
         "ls-remote",
@@ -226,6 +247,7 @@ def _asked(where: Place, site: str) -> str:
         hint=hint,
         env=where.environment(),
         timeout=60,
+        key=key,
     )
 
 
@@ -287,22 +309,25 @@ def _git(
     env: Mapping[str, str] | None = None,
     stdin: str = "",
     timeout: float = 900,
+    key: DeployKey | None = None,
 ) -> str:
     """What git prints. Raises ReleaseError with its last lines."""
     # Nobody is asked for a password half-way: a key in the agent or a credential helper answers, or it fails.
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes", "LC_ALL": "C.UTF-8"}
     environment = {**quiet, **{k: v for k, v in os.environ.items() if k not in FOREIGN}, **(env or {})}
+    argv = ["git", "-C", str(repository), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(repository), *arguments],
-            input=stdin,
-            env=environment,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=timeout,
-            check=False,
-        )
+        with lent(key) as (with_key, more):
+            done = subprocess.run(
+                [*with_key, *argv],
+                input=stdin if key is None else key.private,
+                env={**environment, **more},
+                capture_output=True,
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=timeout,
+                check=False,
+            )
     except FileNotFoundError:
         raise ReleaseError("git is not installed on this machine", hint="install it, then deploy again") from None
     except subprocess.TimeoutExpired:

@@ -48,6 +48,7 @@ def site_attributes(name: str, server: Server, deployment: Deployment) -> dict[s
         "memory_mb": site.memory_mb,
         "health_path": site.health_path,
         "health_timeout": site.health_timeout,
+        "migrate_timeout": site.migrate_timeout,
         "host": site_hosts(site, deployment)[0],
     }
 

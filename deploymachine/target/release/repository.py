@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
-from typing import Any, BinaryIO, List, Mapping, Optional
+from typing import Any, BinaryIO, Dict, List, Mapping, Optional
 
 from release.tools import Tools
 from release.values import Failure, Release, Site
 
 # Nobody sits at this terminal: git must fail rather than ask.
 GIT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
+# A key that is lent for one command comes on stdin and is in its agent, in no file; the agent ends with it.
+LENT = ("ssh-agent", "sh", "-c", 'ssh-add -q - && exec "$@" </dev/null', "sh")
+SSH = "ssh -F none -o BatchMode=yes -o IdentityFile=none -o StrictHostKeyChecking=yes"
 KEPT = "refs/deploymachine/"
 EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
@@ -42,7 +46,7 @@ def fetch(site: Site, tools: Tools, release: Release, source: Mapping[str, Any],
             raise Failure(f"Commit {release.sha[:8]} is neither on this server nor sent to it", hint="deploy again")
         _fetch_bundle(site, tools, source, bundle)
     else:
-        _fetch_url(site, tools, release, str(source.get("url", "")))
+        _fetch_url(site, tools, release, source)
     if not has(site, tools, release.sha):
         raise Failure(
             f"The repository holds no commit {release.sha}",
@@ -76,6 +80,25 @@ def export(site: Site, tools: Tools, release: Release) -> None:
         Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
 
 
+def ask(site: Site, tools: Tools, arguments: List[str]) -> List[str]:
+    """What git says of the site's repository on this server, line by line."""
+    return _git(site, tools, arguments, what="The repository on this server can't be read").splitlines()
+
+
+def changed(site: Site, tools: Tools, release: Release) -> List[str]:
+    """Files of the release that are not as they were committed ("M<tab>app.py"), whatever a build has added."""
+    path = site.release(release.name)
+    index = {"GIT_INDEX_FILE": str(site.repository / f"index-{release.name}")}
+    what = "The release can't be compared with its commit"
+    tree = f"--work-tree={path}"
+    try:
+        _git(site, tools, ["read-tree", release.sha], what=what, env=index)
+        _git(site, tools, [tree, "update-index", "-q", "--refresh"], what=what, env=index, cwd=path)
+        return _git(site, tools, [tree, "diff-files", "--name-status"], what=what, env=index, cwd=path).splitlines()
+    finally:
+        Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+
+
 def _initialise(site: Site, tools: Tools, sha: str) -> None:
     if not (site.repository / "HEAD").is_file():
         object_format = "sha256" if len(sha) == 64 else "sha1"
@@ -83,12 +106,21 @@ def _initialise(site: Site, tools: Tools, sha: str) -> None:
         tools.run(argv, cwd=site.root, env=GIT, what="No repository can be made for the site")
 
 
-def _fetch_url(site: Site, tools: Tools, release: Release, url: str) -> None:
+def _fetch_url(site: Site, tools: Tools, release: Release, source: Mapping[str, Any]) -> None:
+    url, key = str(source.get("url", "")), source.get("key")
+    lent: Dict[str, Any] = {}
+    if key is not None:
+        hosts = site.repository / "known_hosts"
+        hosts.write_text(str(source.get("known_hosts", "")), encoding="utf-8")
+        lent = {
+            "key": key["$secret"],
+            "env": {"GIT_SSH_COMMAND": f"{SSH} -o UserKnownHostsFile={shlex.quote(str(hosts))}"},
+        }
     what = f"The repository of {site.name} can't be fetched"
     hint = "check the site's repository in settings.py, and that this server reaches it"
-    _git(site, tools, ["fetch", "--quiet", "--force", "--prune", "--", url, *EVERYTHING], what=what, hint=hint)
+    _git(site, tools, ["fetch", "--quiet", "--force", "--prune", "--", url, *EVERYTHING], what=what, hint=hint, **lent)
     if not has(site, tools, release.sha):  # a commit that no branch or tag leads to
-        _git(site, tools, ["fetch", "--quiet", "--", url, release.sha], what=what, hint=hint)
+        _git(site, tools, ["fetch", "--quiet", "--", url, release.sha], what=what, hint=hint, **lent)
 
 
 def _fetch_bundle(site: Site, tools: Tools, source: Mapping[str, Any], bundle: BinaryIO) -> None:
@@ -118,6 +150,7 @@ def _git(
     hint: str = "",
     env: Optional[Mapping[str, str]] = None,
     cwd: Optional[Path] = None,
+    key: Optional[str] = None,
 ) -> str:
-    argv = ["git", f"--git-dir={site.repository}", *arguments]
-    return tools.run(argv, cwd=cwd or site.root, env={**GIT, **(env or {})}, what=what, hint=hint)
+    argv = [*(LENT if key is not None else ()), "git", f"--git-dir={site.repository}", *arguments]
+    return tools.run(argv, cwd=cwd or site.root, env={**GIT, **(env or {})}, what=what, hint=hint, given=key)

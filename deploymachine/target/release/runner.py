@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Mapping, Optional
 
-from release import audit, layout, lock, migrations, preflight, state
+from release import audit, daily, layout, lock, migrations, preflight, state
 from release.account import Account
 from release.build import build
 from release.steps import Emit, Steps
@@ -86,7 +86,26 @@ class Run:
         name = self._name()
         inside = with_site(self.tools, self.site, self.site.venvs / layout.ready(self.site, name).venv)
         release = Release.read(self.request["release"])
-        return migrations.run(self.site, inside, release, self.request.get("timeout"), self.steps)
+        timeout = self.request.get("timeout") or self.site.migrate_timeout
+        return migrations.run(self.site, inside, release, timeout, self.steps)
+
+    def adopt(self) -> Result:
+        return daily.adopt(self.order, self._name(), self.steps)
+
+    def code(self) -> Result:
+        return daily.code(self.site, self.tools, int(self.request.get("count") or 0), self.steps)
+
+    def pip(self) -> Result:
+        return daily.pip(self.site, self.tools, list(self.request["words"]), self.steps)
+
+    def audit_packages(self) -> Result:
+        return daily.audit(self.site, self.tools, self.steps)
+
+    def virtualenv(self) -> Result:
+        return daily.virtualenv_of_live(self.site, self.tools, self.steps, anew=bool(self.request.get("anew")))
+
+    def prune_virtualenvs(self) -> Result:
+        return state.prune_venvs(self.order, self.steps)
 
     def switch(self) -> Result:
         return switch(self.order, self._name(), self.steps)
@@ -109,13 +128,22 @@ ACTIONS: Mapping[str, Callable[[Run], Result]] = {
     "switch": Run.switch,
     "rollback": Run.rollback,
     "prune": Run.prune,
+    "adopt": Run.adopt,
+    "code": Run.code,
+    "pip": Run.pip,
+    "audit_packages": Run.audit_packages,
+    "virtualenv": Run.virtualenv,
+    "prune_virtualenvs": Run.prune_virtualenvs,
     "end": Run.end,
     "beat": Run.beat,
     "lock": Run.lock,
     "unlock": Run.unlock,
     "audit": Run.audit,
 }
-CHANGING = frozenset({"build", "migrate", "switch", "rollback", "prune"})  # one of these at a time
+# One of these at a time.
+CHANGING = frozenset(
+    {"build", "migrate", "switch", "rollback", "prune", "adopt", "pip", "virtualenv", "prune_virtualenvs"}
+)
 
 
 def main(request: Request, emit: Emit) -> int:

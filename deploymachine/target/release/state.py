@@ -41,18 +41,29 @@ def prune(order: Order, tools: Tools, keep: int, steps: Steps) -> Dict[str, Any]
         for name in gone:
             layout.remove(site.release(name))
             repository.forget(site, tools, name)
-        venvs = _unused_venvs(order)
-        for name in venvs:
-            remove_path(site.venvs / name)
+        venvs = _remove_unused_venvs(order)
         if gone or venvs:
             step.changed(f"removed {len(gone)} releases, {len(venvs)} virtualenvs")
     return {"removed": gone, "removed_venvs": venvs, "changed": bool(gone or venvs)}
 
 
-def _unused_venvs(order: Order) -> List[str]:
+def prune_venvs(order: Order, steps: Steps) -> Dict[str, Any]:
+    """Remove the virtualenvs that no release needs any more."""
+    with steps.step("prune") as step:
+        gone = _remove_unused_venvs(order)
+        if gone:
+            step.changed(f"removed {', '.join(gone)}")
+    return {"removed_venvs": gone, "changed": bool(gone)}
+
+
+def _remove_unused_venvs(order: Order) -> List[str]:
     site = order.site
     used = {release.venv for release in layout.whole(site)}
-    return sorted(path.name for path in site.venvs.iterdir() if path.name not in used) if site.venvs.is_dir() else []
+    paths = site.venvs.iterdir() if site.venvs.is_dir() else ()
+    gone = sorted(path for path in paths if path.name not in used)
+    for path in gone:
+        remove_path(path)
+    return [path.name for path in gone]
 
 
 def _asked(question: Callable[[Order], bool], order: Order) -> bool:

@@ -57,7 +57,7 @@ def running(order: Order) -> bool:
 def serving(order: Order) -> bool:
     """Whether the programs run what `current` leads to, and the site answers."""
     site, live = order.site, layout.live(order.site)
-    if live is None or not layout.settled(site) or not running(order):
+    if live is None or not running(order) or not (layout.settled(site) or _arrived(order, live)):
         return False
     return (not site.serves or health.ask(site).healthy) and tasks.are_on(order, live)
 
@@ -139,6 +139,14 @@ def _take_over(order: Order, name: str) -> str:
         state = program.state()
     program.restart()
     return "restarted"
+
+
+def _arrived(order: Order, name: str) -> bool:
+    """Whether all workers stand in that release, whoever restarted them."""
+    if not order.site.serves:
+        return True
+    workers = children(order.program.state().pid)
+    return bool(workers) and all(_working_in(order, frozenset({pid}), name) for pid in workers)
 
 
 def _working_in(order: Order, pids: FrozenSet[int], name: str) -> bool:

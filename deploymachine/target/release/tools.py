@@ -57,14 +57,16 @@ class Tools:
         timeout: Optional[float] = 1800,
         hint: str = "",
         late: Optional[Callable[[], Optional[str]]] = None,
+        given: Optional[str] = None,
     ) -> str:
         """Run one command and return what it printed (stdout). `what` is the failure's sentence. Raises Failure.
 
         late: called when the time is up; has the command end by itself and says why it took so long, or returns None.
+        given: what it reads on its stdin.
         """
-        process = self._start(argv, cwd, what, env)
+        process = self._start(argv, cwd, what, env, subprocess.DEVNULL if given is None else subprocess.PIPE)
         try:
-            out, err = process.communicate(timeout=timeout)
+            out, err = process.communicate(given, timeout=timeout)
         except subprocess.TimeoutExpired:
             told = late() if late is not None else None
             text = _stopped(process, GRACE if told is not None else 0)
@@ -77,13 +79,15 @@ class Tools:
             raise self._failure(what, argv, out + err, "", process.returncode, hint)
         return out
 
-    def _start(self, argv: List[str], cwd: Path, what: str, env: Optional[Mapping[str, str]]) -> subprocess.Popen[str]:
+    def _start(
+        self, argv: List[str], cwd: Path, what: str, env: Optional[Mapping[str, str]], stdin: int
+    ) -> subprocess.Popen[str]:
         try:
             return subprocess.Popen(
                 argv,
                 cwd=cwd,
                 env={**self.environment, **(env or {})},
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",

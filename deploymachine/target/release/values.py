@@ -66,6 +66,7 @@ class Site:
     build_commands: Sequence[Sequence[str]] = ()
     health_path: str = "/"
     health_timeout: float = 30
+    migrate_timeout: Optional[float] = None
     host: str = "localhost"
     serves: bool = True
     celery_app: str = ""

@@ -91,16 +91,21 @@ def build(site: Site, tools: Tools, requirements: Requirements, path: Path) -> N
     path.parent.mkdir(exist_ok=True)
     with ExitStack() as undo:  # half of one would only fill the disk
         undo.callback(shutil.rmtree, path, ignore_errors=True)
-        _install(site, tools, requirements, path)
+        _make(site, tools, path)
+        install(site, tools, requirements, path)
         write(path / COMPLETE, requirements.path.name + "\n")
         undo.pop_all()
 
 
-def _install(site: Site, tools: Tools, requirements: Requirements, path: Path) -> None:
-    environment = uv_environment(site)
+def _make(site: Site, tools: Tools, path: Path) -> None:
     what = f"No virtualenv can be made for {site.name}"
     argv = [site.uv, "venv", "--quiet", "--no-project", "--python", site.python, str(path)]
-    tools.run(argv, cwd=site.root, env=environment, what=what)
+    tools.run(argv, cwd=site.root, env=uv_environment(site), what=what)
+
+
+def install(site: Site, tools: Tools, requirements: Requirements, path: Path) -> None:
+    """Install what is required into the virtualenv at `path`. Raises Failure with uv's last lines."""
+    environment = uv_environment(site)
     for packages in _packages(site, tools, requirements, path):
         tools.run(
             [site.uv, "pip", "install", "--python", str(path / "bin" / "python"), *packages],
