@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from deploymachine.deploy_keys import deploy_key
 from deploymachine.errors import DeployMachineError, ReleaseError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.leading import leader, nodes
@@ -169,16 +168,7 @@ def source_of(site: str, ref: str | None, lead: State | None, deployment: Deploy
     settings = deployment.settings
     described = settings.SITES[site]
     wanted = ref or (str(lead["current"]["sha"]) if lead else described.branch)
-    key = deploy_key(site, settings.DEPLOYMENT, deployment.secrets) if described.fetch == "deploy-key" else None
-    return resolve(
-        described.repository,
-        wanted,
-        site=site,
-        directory=settings.directory,
-        state=settings.state,
-        push=described.fetch == "push",
-        key=key,
-    )
+    return resolve(described.repository, wanted, site=site, directory=settings.directory, state=settings.state)
 
 
 def chosen(sites: Sequence[str] | None, deployment: Deployment) -> list[str]:
