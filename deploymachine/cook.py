@@ -119,4 +119,4 @@ def checked(result: Result) -> Result:
 
 def sudo_password(server: Server, deployment: Deployment) -> Secret | None:
     """The deploy user's password, from the secrets file; None where the login is root's already."""
-    return None if server.user == "root" else deployment.secrets.password("deploy-password")
+    return None if server.user == "root" else deployment.secrets.password(deployment.secrets.sudo_on(server.name))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from deploymachine import certificates, servertypes
+from deploymachine import certificates, rotation_sudo, servertypes
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
 from deploymachine.rotation import Recipes, Rotation, Uses, at_once
 from deploymachine.secret_uses import kind, of_sites
 from deploymachine.secrets import new_key
-from deploymachine.servertypes import Deployment, _database
+from deploymachine.servertypes import Deployment, _database, broker
 
+KEEPING = ("postgresql", "pgbackrest")  # of which each asks for what the other is told
 OF_SITES: dict[str, Recipes] = {"appnode": ("django",), "tasknode": ("celery",)}
 REFUSED = {
     "backup-cipher": (
@@ -67,7 +68,7 @@ def _database_plan(owner: str, deployment: Deployment) -> Uses:
         ]
         rotation.ask(nodes, f"try {rotation.name}", {"action": "try", "logins": asked})
 
-    return Uses([(ordered, ("postgresql",)), (nodes, ("pgbouncer",))], sites(nodes), prove=prove)
+    return Uses([(ordered, KEEPING), (nodes, ("pgbouncer",))], sites(nodes), prove=prove)
 
 
 def _site_key(site: str, deployment: Deployment) -> Uses:
@@ -101,10 +102,37 @@ def _of(site: str, deployment: Deployment) -> list[Server]:
     return _database.nodes(deployment)
 
 
+def _sudo(_of: str, deployment: Deployment) -> Uses:
+    return Uses([(deployment.inventory.servers, ())], how=rotation_sudo.rotate)
+
+
+def _cache(_of: str, deployment: Deployment) -> Uses:
+    keepers = deployment.inventory.serving("cachenode")
+    warning = "Each cache restarts, and is empty then. "
+    return Uses([(keepers, ("redis",))], sites(_database.nodes(deployment)), warning=warning)
+
+
+def _cache_replica(_of: str, deployment: Deployment) -> Uses:
+    keepers = [(deployment.inventory.serving("cachenode"), ("redis",))]
+    return Uses(keepers, keepers, warning="Each cache restarts, and is empty then. ")
+
+
+def _broker(site: str, deployment: Deployment) -> Uses:
+    """As a database: two users of one vhost take turns."""
+    node = broker.node(deployment)
+    if node is None or deployment.settings.SITES[site].celery is None:
+        raise UsageError(f"{site} hands its tasks to no broker")
+    return Uses([([node], ("rabbitmq",))], sites(_of(site, deployment)))
+
+
 PLANS: dict[str, Callable[[str, Deployment], Uses]] = {
     "database": _database_plan,
     "site-key": _site_key,
     "replication": _replication,
     "site-tls": _site_tls,
     "server-tls": _server_tls,
+    "sudo": _sudo,
+    "cache": _cache,
+    "cache-replica": _cache_replica,
+    "broker": _broker,
 }

@@ -22,6 +22,10 @@ NEXT, FORMER, TURN = ".next", ".former", ".turn-"
 OTHER = "-b"  # at the end of the second of two logins that take turns
 
 
+SUDO = "deploy-password"
+TURNED = "deploy-password-turned"  # a note: the servers that have the one that waits
+
+
 class Secret(str):
     """A text that shows itself to nobody by accident; `str.__str__` and formatting still give the value."""
 
@@ -169,18 +173,24 @@ class Secrets:
             found[other] = besides[0] if besides else None
         return found
 
-    def note(self, name: str, words: list[str] | None = None) -> list[str]:
-        """What is remembered under a name that is no secret's; words: remember these instead, [] nothing."""
-        if words is None:
-            return self.file.read().get(f"{NOTE}{name}", "").split()
+    def sudo_on(self, server: str) -> str:
+        """The name of the password that a server's sudo takes: while it is rotated that is another on some of them."""
+        turned = self.waiting(SUDO) is not None and server in self.note(TURNED)
+        return f"{SUDO}{NEXT}" if turned else SUDO
 
+    def note(self, name: str) -> list[str]:
+        """What is remembered under a name that is no secret's."""
+        return self.file.read().get(f"{NOTE}{name}", "").split()
+
+    def add_to_note(self, name: str, word: str) -> None:
         def write(known: Known) -> None:
-            known.pop(f"{NOTE}{name}", None)
-            if words:
-                known[f"{NOTE}{name}"] = " ".join(words)
+            words = known.get(f"{NOTE}{name}", "").split()
+            known[f"{NOTE}{name}"] = " ".join(dict.fromkeys([*words, word]))
 
         self.file.change(write)
-        return words
+
+    def forget_note(self, name: str) -> None:
+        self.file.change(lambda known: known.pop(f"{NOTE}{name}", None))
 
     def _get(self, name: str, make: Callable[[], str]) -> Secret:
         found = self.get(name)

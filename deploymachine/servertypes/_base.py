@@ -16,7 +16,7 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
         "base.hostname": server.name,
         "base.hosts": {peer.name: peer.private_ip for peer in deployment.inventory if peer.private_ip},
         "base.deploy_username": settings.DEPLOY_USERNAME,
-        "base.deploy_password_hash": deployment.secrets.password_hash("deploy-password"),
+        "base.deploy_password_hash": deployment.secrets.password_hash(deployment.secrets.sudo_on(server.name)),
         "base.admin_keys": adminkeys.read(settings),
         "base.ssh_port": settings.SSH_PORT,
         **({"base.ssh_more_kex": more} if (more := controller.more_key_exchanges()) else {}),

@@ -16,11 +16,13 @@ ALONE, SHARED = 0.4, 0.2  # of the machine's memory, for messages: where it is a
 
 def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
     names = [name for name, site in deployment.settings.SITES.items() if site.celery is not None]
+    logins = {name: deployment.secrets.logins(secret_of(name), name) for name in names}
     return {
         "rabbitmq.run": server == node(deployment),
         "rabbitmq.listen_addresses": [server.private_ip],
         "rabbitmq.identity": _private.identity(server, deployment),
-        "rabbitmq.users": {name: _password(name, deployment) for name in names},
+        "rabbitmq.users": {user: secret for users in logins.values() for user, secret in users.items()},
+        "rabbitmq.vhosts": {user: name for name, users in logins.items() for user in users},
         "rabbitmq.memory_mb": server.memory_mb or None,
         "rabbitmq.memory_share": ALONE if parts(server.type) == ("broker",) else SHARED,
     }
@@ -52,11 +54,17 @@ def url(site: str, deployment: Deployment) -> Secret | None:
         return None
     password = quote(_password(site, deployment), safe="")
     scheme = _private.scheme("amqp", deployment.settings)
-    return Secret(f"{scheme}://{site}:{password}@{broker.private_ip}:{PORT}/{site}")
+    user = deployment.secrets.login(secret_of(site), site)
+    return Secret(f"{scheme}://{user}:{password}@{broker.private_ip}:{PORT}/{site}")
 
 
 def _password(site: str, deployment: Deployment) -> Secret:
-    return deployment.secrets.password(f"broker-{site}")
+    return deployment.secrets.password(secret_of(site))
+
+
+def secret_of(site: str) -> str:
+    """The name of a site's password at the broker among the secrets."""
+    return f"broker-{site}"
 
 
 def _named(settings: Settings) -> list[tuple[str, Any]]:

@@ -22,10 +22,15 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
         "redis.listen_addresses": [server.private_ip],
         "redis.identity": _private.identity(server, deployment),
         "redis.users": {_user(deployment): secrets.password("cache")},
+        "redis.more_passwords": {_user(deployment): secrets.besides("cache")},
         "redis.memory_mb": server.memory_mb or None,
         "redis.memory_share": ALONE if parts(server.type) == ("cachenode",) else SHARED,
         "redis.databases": max(16, len(deployment.settings.SITES)),
-        "redis.replicas": {"user": f"{deployment_name}.replica", "password": secrets.password("cache-replica")},
+        "redis.replicas": {
+            "user": f"{deployment_name}.replica",
+            "password": secrets.password("cache-replica"),
+            "besides": secrets.besides("cache-replica"),
+        },
         "redis.replica_of": None if server in first else next((one.private_ip for one in first), None),
     }
 

@@ -10,36 +10,33 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import Any, Callable, Dict, Iterable, Iterator, List
+from typing import Any, Callable, Dict, Iterable, Iterator
 
-from release.steps import Emit, Steps
-from release.values import Failure
+from kokki import process
+from kokki.exceptions import Fail
+from kokki.secrets import reveal
 
 Request = Dict[str, Any]
 Result = Dict[str, Any]
+Emit = Callable[[Dict[str, Any]], None]
 PAUSE = 0.25  # seconds
 PROC = "/proc"
 
 
 def main(request: Request, emit: Emit) -> int:
     """Do what request["action"] says. Returns 0, or 1 after a failure event that tells why."""
-    from kokki.exceptions import Fail
-    from kokki.secrets import reveal
-
-    steps = Steps(emit)
+    began, state = time.monotonic(), "ok"
+    result: Result = {}
     asked = reveal(request)
     emit({"event": "run-begun", "version": 1, "host": asked.get("host", ""), "roles": [], "count": 0})
     try:
         result = ACTIONS[asked["action"]](asked)
-    except (Failure, OSError) as error:
-        steps.failure(error if isinstance(error, Failure) else Failure.of(error))
     except Fail as fail:
-        steps.failure(Failure(fail.as_event()["message"]))
-    else:
-        steps.done("ok", result)
-        return 0
-    steps.done("failed", {})
-    return 1
+        state, told = "failed", fail.as_event()
+        emit({"event": "failure", "what": told["message"], "output": told.get("output", [])})
+    ms = round((time.monotonic() - began) * 1000, 1)
+    emit({"event": "run-done", "state": state, "totals": {}, "ms": ms, "result": result})
+    return 0 if state == "ok" else 1
 
 
 def holders(request: Request) -> Result:
@@ -66,15 +63,13 @@ def with_values(values: Iterable[bytes], proc: str = PROC) -> Iterator[Result]:
 
 
 def tried(request: Request) -> Result:
-    """Log in with each. Raises Failure that names the first that is not let in."""
+    """Log in with each. Raises Fail that names the first that is not let in."""
     for login in request["logins"]:
         _log_in(login)
     return {"logins": len(request["logins"])}
 
 
 def _log_in(login: Result) -> None:
-    from kokki import process
-
     words = [
         "psql",
         "-XqAtw",
@@ -91,8 +86,7 @@ def _log_in(login: Result) -> None:
         [*words, "-c", "SELECT 1"], user="nobody", cwd="/", environment={"PGPASSWORD": login["password"]}
     )
     if done.code != 0:
-        said: List[str] = done.lines
-        raise Failure(f"{login['database']} does not let {login['user']} in with the new password", output=said)
+        raise Fail(f"{login['database']} does not let {login['user']} in with the new password", output=done.lines)
 
 
 ACTIONS: Dict[str, Callable[[Request], Result]] = {"holders": holders, "try": tried}

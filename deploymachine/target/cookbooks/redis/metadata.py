@@ -9,6 +9,7 @@ __config__ = {
         "default": None,
     },
     "redis.users": {"description": "name -> password of those who may use the cache", "default": {}},
+    "redis.more_passwords": {"description": "name -> further passwords that are taken from it", "default": {}},
     "redis.memory_mb": {"description": "The machine's memory, MiB; None: what is seen there", "default": None},
     "redis.memory_share": {"description": "The part of it that the cache may take", "default": 0.6},
     "redis.maxmemory_mb": {"description": "Memory for the cache, MiB; None: by that share", "default": None},
@@ -17,7 +18,7 @@ __config__ = {
     "redis.databases": {"description": "How many numbered databases there are", "default": 16},
     "redis.replica_of": {"description": "Address of the Redis whose writes are copied; None: none", "default": None},
     "redis.replicas": {
-        "description": "Those who may copy, and how this one asks to: {user, password}; None: nobody",
+        "description": "Those who may copy, and how this one asks to: {user, password, besides: [...]}; None: nobody",
         "default": None,
     },
     "redis.settings": {"description": "Further lines of redis.conf, name -> value; they win", "default": {}},

@@ -16,6 +16,7 @@ UNHEARD = {
     "log_min_error_statement": "panic",
     "statement_timeout": "0",
 }
+END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {};"
 READ = """
 SELECT json_build_object(
   'roles', (SELECT json_object_agg(rolname, coalesce(rolpassword, '')) FROM pg_authid WHERE rolcanlogin),
@@ -68,6 +69,8 @@ class PostgresqlRoleProvider(Provider):
             words += [f"GRANT {owner} TO {name};", f"ALTER ROLE {name} SET role TO {owner};"]
         elif "acts_as" in changes:
             words.append(f"ALTER ROLE {name} RESET role;")
+        if password is None:  # whoever came in with the one it had
+            words.append(END_SESSIONS.format(literal(self.resource.name)))
         psql(" ".join(words if len(words) == 1 else ["BEGIN;", *words, "COMMIT;"]), f"role {self.resource.name}")
 
     def describe(self, key, _old, new):

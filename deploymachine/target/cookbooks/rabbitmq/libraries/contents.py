@@ -19,9 +19,10 @@ SALT = 4  # bytes in front of every hash
 
 
 class RabbitmqUser(Resource):
-    """A user that may do everything in the vhost of its own name, and nothing elsewhere."""
+    """A user that may do everything in one vhost, that of its own name unless it is told, and nothing elsewhere."""
 
     password = ResourceArgument()
+    vhost = ResourceArgument(default=None)
     action = ForcedListArgument(default="create")
     actions = (*Resource.actions, "create", "delete")
     provider = "*rabbitmq.RabbitmqUserProvider"
@@ -31,22 +32,26 @@ class RabbitmqUserProvider(Provider):
     tells_the_future = True
 
     def action_create(self):
-        name, holds = self.resource.name, contents(self)
+        name, vhost, holds = self.resource.name, self.vhost, contents(self)
         stored = holds["users"].get(name)
         current = {
             "user": stored is not None,
             "password": verifies(self.resource.password, stored),
-            "vhost": name in holds["vhosts"],
-            "permissions": (name, name) in holds["permissions"],
+            "vhost": vhost in holds["vhosts"],
+            "permissions": (name, vhost) in holds["permissions"],
         }
         self.converge(current, dict.fromkeys(current, True), lambda _changes: self.write())
+
+    @property
+    def vhost(self):
+        return self.resource.vhost or self.resource.name
 
     def action_delete(self):
         there = self.resource.name in contents(self)["users"]
         self.converge({"user": there}, {"user": False}, lambda _changes: self.delete())
 
     def write(self):
-        name, vhost = self.resource.name, self.resource.name
+        name, vhost = self.resource.name, self.vhost
         stored = Secret(make_hash(self.resource.password))
         user = {"name": name, "password_hash": stored, "hashing_algorithm": ALGORITHM, "tags": []}
         permission = {"user": name, "vhost": vhost, **EVERYTHING}

@@ -5,6 +5,9 @@ from kokki import *
 library, config = env.cookbooks.rabbitmq, env.config.rabbitmq
 
 for name, password in config.users.items():
-    library.RabbitmqUser(name, password=password)
+    if password is None:
+        library.RabbitmqUser(name, action="delete")
+    else:
+        library.RabbitmqUser(name, password=password, vhost=config.vhosts.get(name, name))
 if "guest" not in config.users:
     library.RabbitmqUser("guest", action="delete")

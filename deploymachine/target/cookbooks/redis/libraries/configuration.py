@@ -19,10 +19,19 @@ def maxmemory_mb(env):
 
 def users(config):
     """Name -> rights of everybody who may log in. The passwords themselves do not stand in the file."""
-    found = {name: f"on #{digest(password)} {SITES}" for name, password in sorted(config.users.items())}
-    if config.replicas is not None:
-        found[config.replicas["user"]] = f"on #{digest(config.replicas['password'])} {REPLICAS}"
+    more, replicas = config.more_passwords, config.replicas
+    found = {
+        name: f"on {digests([password, *more.get(name, [])])} {SITES}"
+        for name, password in sorted(config.users.items())
+    }
+    if replicas is not None:
+        passwords = [replicas["password"], *replicas.get("besides", [])]
+        found[replicas["user"]] = f"on {digests(passwords)} {REPLICAS}"
     return found
+
+
+def digests(passwords):
+    return " ".join(f"#{digest(password)}" for password in passwords)
 
 
 def digest(password):
