@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from deploymachine.servertypes import Deployment
 
 FOLDER = "/var/lib/postgresql/dumps"
-PUT = """umask 077 && mkdir -p "$1" && cat > "$1/.$2.part" && [ "$(stat -c %s "$1/.$2.part")" = "$3" ] &&
-mv "$1/.$2.part" "$1/$2" """
+PUT = """umask 077 && mkdir -p "$1" && cat > "$1/$2.part" && [ "$(stat -c %s "$1/$2.part")" = "$3" ] &&
+mv "$1/$2.part" "$1/$2" """
 CHUNK = 1 << 18
 
 
@@ -107,9 +107,9 @@ def push(_: Context, file: str, database: str = "", yes: bool = False) -> None:
     size = _size(path)
     server = _there.primary(here)
     _agree(name, f"{path} ({megabytes(size)})", server, yes)
-    dump = f"{name}-{_now()}.dump"
+    dump = f".pushed-{name}-{_now()}.dump"
     _put(path, dump, size, server, here)
-    _load(name, dump, server, here)
+    _load(name, dump, server, here, called=str(path))
 
 
 def _refuse_protected(name: str, here: Deployment) -> None:
@@ -124,14 +124,14 @@ def _agree(name: str, source: str, server: Server, yes: bool) -> None:
         raise UsageError("Nothing was changed")
 
 
-def _load(name: str, dump: str, server: Server, here: Deployment) -> None:
+def _load(name: str, dump: str, server: Server, here: Deployment, called: str = "") -> None:
     from deploymachine import databases
 
     declared = here.settings.DATABASES.get(name)
     owner = declared.owner if declared is not None else ""
     with reported() as shown:
         answer: dict[str, Any] = databases.do(server, "load", here, shown, database=name, dump=dump, owner=owner)
-    print(f"{name} is what {answer['dump']} holds")
+    print(f"{name} is what {called or answer['dump']} holds")
     if answer["aside"]:
         print(f"What it was: {answer['aside']}; `fab dbserver postgresql.drop --database {answer['aside']}` some day")
 

@@ -21,6 +21,8 @@ from database import cluster
 
 FOLDER = "/var/lib/postgresql/dumps"
 KEPT = 5  # of each database
+DAY = 86_400  # seconds
+UPLOADED = re.compile(r"\.pushed-[A-Za-z0-9_$-]+\.dump")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
 CUSTOM = b"PGDMP"  # what pg_dump -Fc begins with
 EXTENSION = re.compile(r"^\d+; \d+ \d+ EXTENSION - (\S+)")
@@ -40,14 +42,24 @@ def dump(database: str, steps: Steps) -> Dict[str, Any]:
         part = f"{FOLDER}/.{name}.part"
         try:
             cluster.run(["pg_dump", "-Fc", "-f", part, "-d", database], f"{database} can't be dumped")
+            os.chmod(part, 0o600)
             os.rename(part, f"{FOLDER}/{name}")
         finally:
             if os.path.exists(part):
                 os.unlink(part)
-        for old in of(database)[KEPT:]:
-            os.unlink(f"{FOLDER}/{old['dump']}")
+        _tidy(database)
         step.changed(name)
         return {"dump": name, "size": os.path.getsize(f"{FOLDER}/{name}")}
+
+
+def _tidy(database: str) -> None:
+    """Its oldest dumps go, and what uploads and runs that were cut have left."""
+    for old in of(database)[KEPT:]:
+        os.unlink(f"{FOLDER}/{old['dump']}")
+    left = [entry.path for entry in os.scandir(FOLDER) if entry.name.startswith(".")]
+    for path in left:
+        if os.stat(path).st_mtime < time.time() - DAY:
+            os.unlink(path)
 
 
 def every() -> List[Dict[str, Any]]:
@@ -65,7 +77,18 @@ def of(database: str) -> List[Dict[str, Any]]:
 
 
 def load(database: str, wanted: str, owner: str, steps: Steps) -> Dict[str, Any]:
-    """wanted: a dump's name; "" for the newest of that database. "aside": what the database of before is called now."""
+    """wanted: a dump's name; "" for the newest of that database. "aside": what the database of before is called now.
+
+    What was uploaded for this alone, its name begins with a dot, is removed afterwards, however it ends.
+    """
+    try:
+        return _load(database, wanted, owner, steps)
+    finally:
+        if UPLOADED.fullmatch(wanted) and os.path.exists(f"{FOLDER}/{wanted}"):
+            os.unlink(f"{FOLDER}/{wanted}")
+
+
+def _load(database: str, wanted: str, owner: str, steps: Steps) -> Dict[str, Any]:
     fresh = f"{database[:50]}_loading"
     with steps.step("look") as step:
         if cluster.here().is_replica():
@@ -90,6 +113,8 @@ def load(database: str, wanted: str, owner: str, steps: Steps) -> Dict[str, Any]
 
 
 def _dump(database: str, wanted: str) -> str:
+    if UPLOADED.fullmatch(wanted) and os.path.exists(f"{FOLDER}/{wanted}"):
+        return wanted
     names = [one["dump"] for one in (every() if wanted else of(database))]
     if wanted and wanted not in names:
         known = ", ".join(names[:KEPT]) or "none"
