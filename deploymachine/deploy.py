@@ -90,7 +90,7 @@ def release_site(job: Job, source: Source, lead: State | None = None, options: O
         if all(serves(state, release.name) for state in states.values()):
             return Released(job.site, release.name, changed=False, servers=names, note="; ".join(run.notes))
         wanted.hook("before_deploy", job.site, release, names)
-        pending = _build(run, release, source)
+        pending = build(run, release, source)
         migrated, verdict = _migrate(run, release, wanted.migrate_timeout) if lead is None and pending else ((), "")
         stay = [f"the migrations stay applied: {', '.join(migrated)}", verdict] if migrated else []
         Switch(run, release.name, "switch", {"release": asdict(release)}, stay).go(wanted.batches)
@@ -113,7 +113,7 @@ def roll_back_site(job: Job, to: str | None, options: Options | None = None) -> 
     return Released(job.site, name, changed=True, servers=names, note="; ".join(run.notes))
 
 
-def _build(run: Held, release: Release, source: Source) -> bool:
+def build(run: Held, release: Release, source: Source) -> bool:
     """Build on all servers at once. Returns whether a migration is pending, as far as they know."""
     # Servers that know the same commits get the same bytes, made once.
     job = run.job
