@@ -21,6 +21,7 @@ from deploymachine.tasks import (
     _deployment,
     _environments,
     check,
+    completion,
     cookbooks,
     devcloud,
     logs,
@@ -60,6 +61,8 @@ def namespace(fabfile: str | Path) -> Collection:
     names = [name for task_name, aliases in found.task_names.items() for name in (task_name, *aliases)]
     know_tasks(names)
     tell_unknown_words(names)
+    if (line := completion.line_asked(sys.argv[1:])) is not None:
+        completion.answer(found, directory, line)
     return found
 
 
@@ -81,7 +84,18 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
     return [
         *(
             one
-            for module in (openstack, openstack_change, servers, reboots, status, check, ssh_config, logs, devcloud)
+            for module in (
+                openstack,
+                openstack_change,
+                servers,
+                reboots,
+                status,
+                check,
+                ssh_config,
+                logs,
+                devcloud,
+                completion,
+            )
             for one in _tasks(module)
         ),
         *(releases.rollback, releases.releases, releases.audit),
@@ -93,7 +107,7 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
         ),
         *(_selecting(kind, _of_type(kind), f"Select every {kind}.") for kind in servertypes.names()),
         *(servers.kokki_of(kind, _of_type(kind)) for kind in servertypes.names()),
-        *(_selecting(f"server:{name}", _named(name), f"Select {name}.") for name in _server_names(directory)),
+        *(_selecting(f"server:{name}", _named(name), f"Select {name}.") for name in server_names(directory)),
         *cookbooks.tasks(directory),
     ]
 
@@ -121,8 +135,8 @@ def _named(name: str) -> Choose:
     return choose
 
 
-def _server_names(directory: Path) -> list[str]:
-    """Those of settings.py, and of servers booted here besides, whose host keys are pinned."""
+def server_names(directory: Path) -> list[str]:
+    """Servers: those of settings.py, and of servers booted here besides, whose host keys are pinned."""
     from deploymachine.hostkeys import pinned_names
 
     return sorted({*_names_in_settings(directory), *pinned_names(directory)})

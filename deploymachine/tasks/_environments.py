@@ -13,13 +13,13 @@ from invoke.tasks import Task
 from deploymachine.errors import SettingsError, UsageError
 from deploymachine.settings_file import choose, environments
 from deploymachine.tasks._task import task
-
-COMPLETE = "--complete"
+from deploymachine.tasks.completion import line_asked, words_of
 
 
 def chosen(words: Sequence[str], directory: Path) -> str | None:
     """Have the first word that is no option choose the deployment, where it is the name of an environment."""
-    typed = words[words.index("--") + 2 :] if COMPLETE in words and "--" in words else words
+    line = line_asked(words)
+    typed = words if line is None else words_of(line)[:-1]
     first = next((word for word in typed if not word.startswith("-")), None)
     found = first if first in environments(directory) else None
     try:
