@@ -8,7 +8,7 @@ from pydantic import StringConstraints
 
 from deploymachine.settings_servers import Frozen, Name
 
-SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,99}$")]
 # Of a database, a site or a deployment.
 ProtectedName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,62}$")]
 
