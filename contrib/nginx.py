@@ -28,7 +28,7 @@ SITE = {"site": "a name of SITES in settings.py"}
 def maintenance(
     _: Context, site: str, off: bool = False, message: str = "", allow_ip: str = "", retry_after: int = 120
 ) -> None:
-    """Answer for a site with 503 and a page that says why: `fab loadbalancer nginx.maintenance --site blog [--off]`.
+    """Answer for a site with 503 and a page that says why: `fab loadbalancer nginx.maintenance --site blog`.
 
     The page is the site's own ("maintenance_page" in SITES) or ours. Its health page goes on answering as ever. It
     stays so over cooks and reboots, until --off.

@@ -47,10 +47,11 @@ def words_in_capitals(text: str) -> set[str]:
 
 @pytest.fixture
 def tasks(tmp_path, monkeypatch) -> Collection:
-    """The namespace of a deployment with the packaged settings."""
+    """The namespace of a deployment with the packaged settings, and of one for trying things beside it."""
     monkeypatch.setattr(_deployment, "_directory", Path())
     monkeypatch.setattr(ParseMachine, "error", ParseMachine.error)
     shutil.copy(ROOT / "settings.py.dist", tmp_path / "settings.py")
+    (tmp_path / "settings_staging.py").write_text('from settings import *\nDEPLOYMENT = "staging"\n')
     return namespace(tmp_path / "fabfile.py")
 
 
@@ -80,7 +81,8 @@ def test_every_make_target_and_openstack_compute_command_is_there():
 
 def test_every_name_in_capitals_is_a_setting_or_stands_in_the_code():
     settings = {name for model in (Settings, Site, Database) for name in model.model_fields}
-    sources = [path for top in ("deploymachine", "examples", "tests/openstack") for path in (ROOT / top).rglob("*.py")]
+    tops = ("deploymachine", "contrib", "examples", "tests/openstack")
+    sources = [path for top in tops for path in (ROOT / top).rglob("*.py")]
     known = {name for path in sources for name in re.findall(r"\b[A-Z][A-Z0-9_]+\b", path.read_text(encoding="utf-8"))}
     for path in PAGES:
         names = words_in_capitals(path.read_text(encoding="utf-8"))
