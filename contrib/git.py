@@ -50,7 +50,8 @@ def status(_: Context, site: str = "") -> None:
     for server, told in asked("code", site)[1]:
         release = told["release"]
         waits = "" if told["settled"] else ", which may wait for supervisor.restart"
-        show(server, [f"{release['sha'][:8]} of {release['ref'] or '?'}, release {release['name']}{waits}"])
+        ref = f" of {release['ref']}" if release["ref"] not in ("", release["sha"]) else ""
+        show(server, [f"{release['sha'][:8]}{ref}, release {release['name']}{waits}"])
         show(server, [f"  changed by hand: {line.expandtabs(2)}" for line in told["changed_files"]])
 
 

@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from typing import Any, List
 
+HIDDEN = "<insufficient privilege>"
 WAITING = """
 SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity
 WHERE application_name LIKE %s || '%%' AND pid <> pg_backend_pid()"""
@@ -38,7 +39,10 @@ def look(name: str) -> List[str]:
 def _line(pid: int, user: Any, application: Any, state: Any, seconds: Any, query: Any) -> str:
     who = f"{user}" + (f" ({application})" if application else "")
     since = f" since {seconds} s" if seconds is not None else ""
-    return f"process {pid} of {who} is {state or 'at work'}{since}: {' '.join(str(query or '').split())}"
+    words = " ".join(str(query or "").split())
+    # What others ask is nobody else's business, says PostgreSQL.
+    shown = "" if words == HIDDEN else f": {words}"
+    return f"process {pid} of {who} is {state or 'at work'}{since}{shown}"
 
 
 if __name__ == "__main__":
