@@ -28,7 +28,7 @@ NONE = "0"
 
 @task(help={"section": "all that Redis tells of it: server, memory, stats, replication, keyspace ..."})
 def info(_: Context, section: str = "") -> None:
-    """Show how the caches do: `fab cachenode redis.info [--section memory]`. Changes nothing."""
+    """Show how the caches do: `fab cachenode redis.info --section memory`. Changes nothing."""
     from deploymachine.tasks._table import print_table
 
     here = deployment()

@@ -93,7 +93,7 @@ def drop(_: Context, database: str, yes_i_mean_it: str = "") -> None:
 
 @task(help={"database": "show the largest tables of this one; default: all databases"})
 def size(_: Context, database: str = "") -> None:
-    """How large databases are, or the tables of one: `fab dbserver postgresql.size [--database guestbook]`."""
+    """How large databases are, or the tables of one: `fab dbserver postgresql.size --database guestbook`."""
     here = deployment()
     servers = _there.keepers(here)
     if database:
