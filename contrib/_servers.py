@@ -81,6 +81,7 @@ def at_terminal(server: Server, order: Order, here: Deployment) -> None:
 
     check()
     with connect(server, login(server, here.settings), here.settings) as connection:
+        print(f"{server.name}: {order.called or shlex.join(order.argv)}", file=sys.stderr)
         if code := talk(connection, order, sudo_password(server, here)):
             raise failed(server, order, code)
 

@@ -35,6 +35,16 @@ while there; do
 done
 supervisorctl status "$web"
 """
+# supervisor takes it for an error to be told what is so already.
+TELL = """
+word=$1 unless=$2; shift 2
+for name; do
+  supervisorctl status "$name" | grep -Eq " ($unless) *" && continue
+  supervisorctl "$word" "$name" || exit 1
+done
+supervisorctl status "$@"; [ $? -ne 4 ]
+"""
+UP, DOWN = "RUNNING|STARTING", "STOPPED|EXITED|FATAL"
 A_FIFTH = 5  # of a second passes between two looks
 
 
@@ -53,7 +63,7 @@ def status(_: Context, site: str = "", program: str = "", json: bool = False) ->
 @task(help=WHICH)
 def start(_: Context, site: str = "", program: str = "") -> None:
     """Start what does not run of a site: `fab appnode supervisor.start --site blog`. Leaves alone what runs."""
-    _tell("start", site, program)
+    _tell("start", UP, site, program)
 
 
 @task(help=WHICH)
@@ -63,7 +73,7 @@ def stop(_: Context, site: str = "", program: str = "") -> None:
     Visitors get an error from a site that runs nowhere (`fab loadbalancer maintenance.on` tells them why). It stays so
     until supervisor.start, a deploy or a reboot.
     """
-    _tell("stop", site, program)
+    _tell("stop", DOWN, site, program)
 
 
 @task(help={**WHICH, "hard": "stop it and start it, one server after the other, also what a reload would not free"})
@@ -157,15 +167,16 @@ def _none(there: Place, program: str) -> UsageError:
     )
 
 
-def _tell(word: str, site: str, program: str) -> None:
+def _tell(word: str, unless: str, site: str, program: str) -> None:
     from deploymachine.remote import Order
 
     there = place(site)
-    on_servers(
-        _having(there, program),
-        lambda server: Order(["supervisorctl", word, *programs(there, server, program)], "root"),
-        there.here,
-    )
+
+    def order(server: Server) -> Order:
+        names = programs(there, server, program)
+        return Order(["sh", "-c", TELL, "sh", word, unless, *names], "root", called=f"{word} {' '.join(names)}")
+
+    on_servers(_having(there, program), order, there.here)
 
 
 def _read(line: str) -> tuple[str, str, str]:

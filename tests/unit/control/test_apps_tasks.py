@@ -201,6 +201,21 @@ def test_a_site_is_restarted(world: SiteWorld, state: str, hard: bool, orders: l
     assert world.users == ["root"]
 
 
+@pytest.mark.parametrize(
+    ("word", "state", "orders"),
+    [
+        ("start", "STOPPED", ["status", "start", "status"]),
+        ("start", "RUNNING", ["status", "status"]),
+        ("stop", "RUNNING", ["status", "stop", "status"]),
+        ("stop", "STOPPED", ["status", "status"]),
+    ],
+)
+def test_what_is_so_already_is_left_alone(world: SiteWorld, word: str, state: str, orders: list[str]) -> None:
+    world.program("supervisorctl", SUPERVISORCTL.format(home=world.home, state=state))
+    getattr(supervisor, word)(Context())
+    assert [line.split()[0] for line in (world.home / "told").read_text().splitlines()] == orders
+
+
 def test_a_program_that_is_not_there_is_told(world: SiteWorld) -> None:
     with pytest.raises(UsageError, match="no program 'x; reboot' on appnode1") as raised:
         supervisor.again("blog", "x; reboot")
