@@ -44,9 +44,12 @@ class Balancers:
         if gone != self._away:
             self._tell(gone)
 
-    def back(self) -> None:
-        """Have them send visitors to all again. Never raises; a balancer that can't be told is in the notes."""
-        if self._away:
+    def back(self, *, anyway: bool = False) -> None:
+        """Have them send visitors to all again. Never raises; a balancer that can't be told is in the notes.
+
+        anyway: also where this run sent nobody away: one that died may have.
+        """
+        if self._away or anyway:
             self._tell(frozenset())
 
     def _tell(self, gone: frozenset[str]) -> None:

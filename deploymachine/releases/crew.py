@@ -97,6 +97,8 @@ class Crew:
             raise
         if not result.ok:
             self._failed.add(server.name)
+        elif request.get("action") == "begin":  # what refused it before was somebody's lock
+            self._failed.discard(server.name)
         return result
 
     def beat(self, server: Server, request: Request) -> None:

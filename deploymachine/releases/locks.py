@@ -68,6 +68,8 @@ def _take_all(run: Held, lock: Mapping[str, Any], wait: float) -> None:
         ssh.values(ssh.on_each(servers, take))
     dead = sorted({str(s["instead_of"]["owner"]) for s in run.states.values() if s.get("instead_of")})
     run.notes += [f"the lock of {owner}, who is gone, was taken over" for owner in dead]
+    if dead:
+        run.job.balancers.back(anyway=True)
 
 
 def _take(job: Job, server: Server, lock: Mapping[str, Any], deadline: float) -> State:

@@ -73,8 +73,8 @@ def live(state: State) -> str:
 
 
 def serves(state: State, release: str) -> bool:
-    """Whether that release is live there, and works."""
-    return live(state) == release and bool(state.get("healthy"))
+    """Whether that release is live there, and works, and no run was cut off on the way to it."""
+    return live(state) == release and bool(state.get("healthy")) and bool(state.get("settled", True))
 
 
 def fingerprint(site: Mapping[str, Any]) -> str:

@@ -71,6 +71,8 @@ def switch(order: Order, name: str, steps: Steps) -> Result:
     if before == name and serving(order):
         with steps.step("switch") as step:
             step.detail = f"{name} is live"
+        if not layout.settled(site):  # a run that was cut off came that far, and could not write it down any more
+            _remember(order, release, before)
         return {"current": name, "previous": before, "changed": False}
     inside = with_site(order.tools, site, site.venvs / release.venv)
     # A way back is open whatever a hook says.
@@ -82,11 +84,15 @@ def switch(order: Order, name: str, steps: Steps) -> Result:
         with suppress(OSError):  # a full disk must not hide why the release failed
             layout.log(site, _entry(order, release, before, "failed", steps.hidden(failure.why)))
         raise
-    layout.went_live(site, name, back=order.back)
-    layout.settle(site)
-    layout.log(site, _entry(order, release, before, "ok", ""))
+    _remember(order, release, before)
     hooks.run_anyway(site, inside, release, "after_switch", steps, back=order.back)
     return {"current": name, "previous": before, "changed": True}
+
+
+def _remember(order: Order, release: Release, before: Optional[str]) -> None:
+    layout.went_live(order.site, release.name, back=order.back)
+    layout.settle(order.site)
+    layout.log(order.site, _entry(order, release, before, "ok", ""))
 
 
 def rollback(order: Order, to: Optional[str], steps: Steps) -> Result:

@@ -171,6 +171,22 @@ def test_a_hook_that_fails_before_changes_nothing_and_is_in_the_log(fleet):
     )
 
 
+def test_who_comes_after_a_run_that_died_ends_what_it_began(fleet):
+    fleet.repository.commit("one")
+    released = fleet.release()
+    machine = fleet.machines["appnode2"]
+    lock = {"id": "x", "owner": "bob@desk", "kind": "deploy"}
+    assert machine.ask("begin", lock=lock)[0] == 0
+    (machine.root / ".switching").write_text(released.release)
+    (machine.root / "history").write_text("")
+    os.utime(machine.root / "deploy.lock", (0, 0))
+    again = fleet.release()
+    assert "bob@desk, who is gone" in again.note
+    assert fleet.switches() == [("lb", ()), ("lb", ("appnode2",)), ("appnode2", "switch"), ("lb", ())]
+    assert not (machine.root / ".switching").exists()
+    assert (machine.root / "history").read_text().split() == [released.release]
+
+
 def test_a_process_of_ours_that_ended_is_known_to_be_gone():
     mine = {"owner": "ada@laptop", "kind": "deploy", "pid": os.getpid()}
     assert not is_gone(mine, "ada@laptop")
