@@ -29,12 +29,15 @@ REFUSED = {
 
 def plan(name: str, deployment: Deployment) -> Uses:
     """How to rotate it. Raises UsageError where there is no such secret, or it can't be."""
-    _what, how, of = kind(name)
+    what, how, of = kind(name)
     if name in REFUSED:
         why, hint = REFUSED[name]
         raise UsageError(f"{name} can't be rotated", why=why, hint=hint)
     if how:
         return PLANS[how](of, deployment)
+    if what:
+        hint = f"`fab git.deploy_key --site {of} --rotate`"
+        raise UsageError(f"{name} is not rotated here", why="its public half has to be let in first", hint=hint)
     if name not in of_sites(deployment.settings):
         raise UsageError(f"Nothing uses a secret {name!r}", hint="`fab secrets.list` names those there are")
     return Uses(users=sites(_database.nodes(deployment)), make=None, how=at_once)

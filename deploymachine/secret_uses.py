@@ -22,6 +22,7 @@ OURS = (
     (r"cache", "the sites' cache", "cache"),
     (r"cache-replica", "cachenodes that copy another", "cache-replica"),
     (r"broker-(?P<of>.+)", "the broker, for {of}", "broker"),
+    (r"deploy-key-(?P<of>.+)", "fetching the code of {of}", ""),
     (r"authority-key", "the deployment's own authority", ""),
     (r"backup-cipher", "backups in object storage", ""),
 )
