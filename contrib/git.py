@@ -13,10 +13,11 @@ from deploymachine.tasks._prompt import agreed
 
 @task(help=SITE)
 def pull(_: Context, site: str = "") -> None:
-    """Bring the branch's newest commit to the selected servers: `fab appnode git.pull supervisor.restart --site blog`.
+    """Bring the branch's newest commit to the selected servers: `fab appnode git.pull --site blog`.
 
     Builds it beside what runs, as a deploy does, and makes it the live one; what runs goes on with the former until
-    supervisor.restart, and django.migrate is yours to say. `fab appnode deploy` does all of it, and proves it.
+    supervisor.restart, and django.migrate is yours to say: all three may follow each other on one line. `fab appnode
+    deploy` does all of it, and proves it.
     """
     _check_out(site, None)
 

@@ -20,10 +20,10 @@ def build(_: Context, site: str = "") -> None:
 
 @task(help=SITE)
 def rebuild(_: Context, site: str = "") -> None:
-    """Build the live release's virtualenv anew: `fab appnode virtualenv.rebuild supervisor.restart --site blog`.
+    """Build the live release's virtualenv anew: `fab appnode virtualenv.rebuild --site blog`.
 
-    The new one is made beside the old and takes its place, for all releases that share it; programs use it when they
-    are restarted. virtualenv.prune removes the old one after that.
+    The new one is made beside the old and takes its place, for all releases that share it; programs use it after
+    supervisor.restart. virtualenv.prune removes the old one then.
     """
     _made(site, anew=True)
 

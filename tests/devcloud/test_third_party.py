@@ -259,8 +259,9 @@ def test_another_commit_is_pulled_and_runs_when_it_is_restarted(made: Fleet) -> 
 
 def test_a_virtualenv_is_made_anew_while_it_is_used(made: Fleet) -> None:
     before = made.sudo(ONE, "readlink -f /srv/sites/guestbook/current/.venv").strip()
-    made.fab("dbappbalancer", "virtualenv.rebuild", "supervisor.restart", "--site", "guestbook")
+    site = ("--site", "guestbook")
+    made.fab("dbappbalancer", "virtualenv.rebuild", *site, "supervisor.restart", *site)
     assert made.get().status == 200
     assert made.sudo(ONE, "readlink -f /srv/sites/guestbook/current/.venv").strip() != before
-    assert before.rpartition("/")[2] in made.fab("dbappbalancer", "virtualenv.prune", "--site", "guestbook")
+    assert before.rpartition("/")[2] in made.fab("dbappbalancer", "virtualenv.prune", *site)
     assert made.get().status == 200
