@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -13,10 +14,11 @@ from typing import Any, Dict, List
 from release import layout, repository, virtualenv
 from release.steps import Steps
 from release.switch import Order
-from release.tools import Tools, uv_environment
+from release.tools import CA_BUNDLE, Tools, uv_environment
 from release.values import Failure, Release, Site
 
 Result = Dict[str, Any]
+ERROR = re.compile(r"[\w.]*(Error|Exception|ERROR|error)\b")
 
 
 def live(site: Site) -> Release:
@@ -75,7 +77,7 @@ def pip(site: Site, tools: Tools, words: List[str], steps: Steps) -> Result:
 def audit(site: Site, tools: Tools, steps: Steps) -> Result:
     """Ask pip-audit, which uv fetches for it, which of the live release's packages have known vulnerabilities."""
     release = live(site)
-    environment = uv_environment(site)
+    environment = {**uv_environment(site), **({"REQUESTS_CA_BUNDLE": CA_BUNDLE} if Path(CA_BUNDLE).exists() else {})}
     python = str(site.venvs / release.venv / "bin" / "python")
     with steps.step("audit"), tempfile.TemporaryDirectory(prefix="audit-", dir=str(site.root / ".cache")) as scratch:
         frozen = Path(scratch) / "requirements.txt"
@@ -83,12 +85,19 @@ def audit(site: Site, tools: Tools, steps: Steps) -> Result:
         frozen.write_text(tools.run(argv, cwd=site.root, env=environment, what="The packages can't be listed"))
         argv = [site.uv, "tool", "run", "--quiet", "--python", site.python, "pip-audit", "--progress-spinner", "off"]
         argv += ["--disable-pip", "--no-deps", "--requirement", str(frozen)]
-        hint = (
-            "mend the requirements, then deploy; where it could not ask, the server reaches no list of vulnerabilities"
-        )
-        what = f"pip-audit is not content with {site.name}"
-        out = tools.run(argv, cwd=Path(scratch), env=environment, what=what, hint=hint, timeout=600)
+        what, hint = f"Packages of {site.name} have known vulnerabilities", "mend the requirements, then deploy"
+        try:
+            out = tools.run(argv, cwd=Path(scratch), env=environment, what=what, hint=hint, timeout=600)
+        except Failure as failure:
+            raise _unanswered(failure) if ERROR.match(failure.why) else failure from None
     return {"output": out.splitlines() or ["no known vulnerabilities"]}
+
+
+def _unanswered(failure: Failure) -> Failure:
+    """pip-audit ends alike where it found something and where it could not ask."""
+    return Failure(
+        "pip-audit could not ask for vulnerabilities", why=failure.why, hint="does this server reach the package index?"
+    )
 
 
 def virtualenv_of_live(site: Site, tools: Tools, steps: Steps, *, anew: bool) -> Result:
