@@ -122,10 +122,10 @@ def _cache_replica(_of: str, deployment: Deployment) -> Uses:
 
 def _broker(site: str, deployment: Deployment) -> Uses:
     """As a database: two users of one vhost take turns."""
-    node = broker.node(deployment)
+    node, users = broker.node(deployment), _of(site, deployment)
     if node is None or deployment.settings.SITES[site].celery is None:
         raise UsageError(f"{site} hands its tasks to no broker")
-    return Uses([([node], ("rabbitmq",))], sites(_of(site, deployment)))
+    return Uses([([node], ("rabbitmq",))], sites(users))
 
 
 PLANS: dict[str, Callable[[str, Deployment], Uses]] = {
