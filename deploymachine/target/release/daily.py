@@ -84,7 +84,7 @@ def audit(site: Site, tools: Tools, steps: Steps) -> Result:
         argv = [site.uv, "pip", "freeze", "--python", python]
         frozen.write_text(tools.run(argv, cwd=site.root, env=environment, what="The packages can't be listed"))
         argv = [site.uv, "tool", "run", "--quiet", "--python", site.python, "pip-audit", "--progress-spinner", "off"]
-        argv += ["--disable-pip", "--no-deps", "--requirement", str(frozen)]
+        argv += ["--disable-pip", "--no-deps", "--strict", "--requirement", str(frozen)]
         what, hint = f"Packages of {site.name} have known vulnerabilities", "mend the requirements, then deploy"
         try:
             out = tools.run(argv, cwd=Path(scratch), env=environment, what=what, hint=hint, timeout=600)
