@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from deploymachine.deploy_keys import deploy_key
 from deploymachine.errors import DeployMachineError, ReleaseError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.leading import leader, nodes
@@ -168,7 +169,16 @@ def source_of(site: str, ref: str | None, lead: State | None, deployment: Deploy
     settings = deployment.settings
     described = settings.SITES[site]
     wanted = ref or (str(lead["current"]["sha"]) if lead else described.branch)
-    return resolve(described.repository, wanted, site=site, directory=settings.directory, state=settings.state)
+    key = deploy_key(site, settings.DEPLOYMENT, deployment.secrets) if described.fetch == "deploy-key" else None
+    return resolve(
+        described.repository,
+        wanted,
+        site=site,
+        directory=settings.directory,
+        state=settings.state,
+        push=described.fetch == "push",
+        key=key,
+    )
 
 
 def chosen(sites: Sequence[str] | None, deployment: Deployment) -> list[str]:
