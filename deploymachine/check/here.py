@@ -96,6 +96,7 @@ def private_files(settings: Settings) -> Iterator[Line]:
     """What is kept between two runs: readable by its owner alone, and not on its way into a repository."""
     from deploymachine import secrets as module
 
+    yield from _identity(settings)
     secrets = module.of(settings).file.where()
     if not secrets.exists():
         yield ok("secrets", "none made yet")
@@ -106,6 +107,16 @@ def private_files(settings: Settings) -> Iterator[Line]:
         yield ok("secrets", f"{secrets}: back it up, without it the servers' passwords are lost")
     if _would_be_committed(secrets):
         yield warn("secrets", "git does not ignore them", "put `.deploymachine/` into .gitignore")
+
+
+def _identity(settings: Settings) -> Iterator[Line]:
+    """The file that decrypts the secrets, where they are encrypted."""
+    from deploymachine import age
+
+    seal = age.seal(settings)
+    path = Path(seal.identity) if seal is not None and seal.identity is not None else None
+    if path is not None and path.is_file() and path.stat().st_mode & 0o077:
+        yield fail("secrets", f"others may read {path}, which decrypts them", f"`chmod 600 {path}`")
 
 
 def _would_be_committed(path: Path) -> bool:

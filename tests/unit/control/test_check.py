@@ -101,6 +101,17 @@ def test_secrets_that_others_may_read(lines, directory: Path) -> None:
     assert "chmod 600" in lines()["secrets"][0].do
 
 
+def test_an_identity_that_others_may_read(lines, directory: Path) -> None:
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    (directory / "identity").write_text(f"{identity}\n")
+    (directory / "identity").chmod(0o644)
+    with (directory / "settings.py").open("a") as settings:
+        settings.write(f"SECRETS_RECIPIENTS = [{str(identity.to_public())!r}]\nSECRETS_IDENTITY = 'identity'\n")
+    assert f"chmod 600 {directory / 'identity'}" in lines()["secrets"][0].do
+
+
 def test_a_name_that_leads_elsewhere(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (directory / "settings.py").open("a") as settings:
         settings.write("SITES['blog']['domains'] = ['a.example', 'b.example', 'c.example']\n")
