@@ -81,7 +81,7 @@ def test_every_make_target_and_openstack_compute_command_is_there():
 
 def test_every_name_in_capitals_is_a_setting_or_stands_in_the_code():
     settings = {name for model in (Settings, Site, Database) for name in model.model_fields}
-    tops = ("deploymachine", "contrib", "examples", "tests/openstack")
+    tops = ("deploymachine", "contrib", "examples", "tests/openstack", "tests/devcloud")
     sources = [path for top in tops for path in (ROOT / top).rglob("*.py")]
     known = {name for path in sources for name in re.findall(r"\b[A-Z][A-Z0-9_]+\b", path.read_text(encoding="utf-8"))}
     for path in PAGES:
