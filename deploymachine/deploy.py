@@ -94,9 +94,11 @@ def release_site(job: Job, source: Source, lead: State | None = None, options: O
         pending = build(run, release, source)
         migrated, verdict = _migrate(run, release, wanted.migrate_timeout) if lead is None and pending else ((), "")
         stay = [f"the migrations stay applied: {', '.join(migrated)}", verdict] if migrated else []
-        Switch(run, release.name, "switch", {"release": asdict(release)}, stay).go(wanted.batches)
+        way = Switch(run, release.name, "switch", {"release": asdict(release)}, stay, wanted.go_on)
+        way.go(wanted.batches)
         run.ending["keep"] = KEEP
         wanted.hook("after_deploy", job.site, release, names)
+    way.raise_left_out()
     return Released(job.site, release.name, True, migrated, names, "; ".join(run.notes))
 
 
@@ -110,7 +112,9 @@ def roll_back_site(job: Job, to: str | None, options: Options | None = None) -> 
         names = tuple(server.name for server in job.servers)
         if all(serves(state, name) for state in run.states.values()):
             return Released(job.site, name, changed=False, servers=names, note="; ".join(run.notes))
-        Switch(run, name, "rollback", {"to": name}).go(wanted.batches)
+        way = Switch(run, name, "rollback", {"to": name}, go_on=wanted.go_on)
+        way.go(wanted.batches)
+    way.raise_left_out()
     return Released(job.site, name, changed=True, servers=names, note="; ".join(run.notes))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from deploymachine import ssh
 from deploymachine.batches import batches
 from deploymachine.converge import Result
-from deploymachine.errors import ConnectError, DeployMachineError
+from deploymachine.errors import ConnectError, DeployMachineError, SeveralErrors
 from deploymachine.inventory import Server
 from deploymachine.releases.job import explained
 from deploymachine.releases.locks import Held
@@ -26,14 +26,19 @@ GRACE = 15.0  # seconds beyond the health check's, for a run that was cut off to
 
 @dataclass
 class Switch:
-    """One way to a release. action: switch or rollback. more: what that needs. stay: told where it fails."""
+    """One way to a release. action: switch or rollback. more: what that needs. stay: told where it fails.
+
+    go_on: leave servers out that can't be reached any more; they are in `left_out` then.
+    """
 
     run: Held
     name: str
     action: str
     more: dict[str, Any]
     stay: Sequence[str] = ()
+    go_on: bool = False
     done: list[Server] = field(default_factory=list)
+    left_out: list[DeployMachineError] = field(default_factory=list)
 
     def go(self, sizes: Sequence[int | str]) -> None:
         """Switch all servers. Raises ReleaseError after those that were switched have been put back."""
@@ -44,6 +49,16 @@ class Switch:
         finally:
             job.balancers.back()
             self.run.notes += job.balancers.notes
+        if self.left_out and not self.done:
+            raise explained(SeveralErrors(self.left_out), f"{job.site} was not released: no server is left", [])
+
+    def raise_left_out(self) -> None:
+        """Raise ReleaseError where a server was left out; the others serve the release by now."""
+        if self.left_out:
+            what = f"{self.run.job.site} {self.name} is released, but not everywhere"
+            told = explained(SeveralErrors(self.left_out), what, [])
+            told.hint = "deploy again when they are back; till then they may serve what they served before"
+            raise told
 
     def _batch(self, batch: list[Server]) -> None:
         job, states = self.run.job, self.run.states
@@ -57,8 +72,10 @@ class Switch:
             raise
         failed = [(one.server, one.value, error) for one in outcomes if (error := _error(one)) is not None]
         self.done += [one.server for one in outcomes if one.value is not None and _changed(one.value)]
-        if failed:
+        gone = [error for _, result, error in failed if result is None and isinstance(error, ConnectError)]
+        if failed and not (self.go_on and len(gone) == len(failed)):
             raise self._failed(failed)
+        self.left_out += gone
 
     def _failed(self, failed: Sequence[tuple[Server, Result | None, DeployMachineError]]) -> DeployMachineError:
         told = [self._went_back(server, result) for server, result, _ in failed if result is not None]

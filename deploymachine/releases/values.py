@@ -43,12 +43,14 @@ def nothing(*_: object) -> None:
 class Options:
     """How a run goes about it. batches: how many servers are switched at once, few before many.
 
+    go_on: a server that can't be reached any more is left out, rather than all brought back.
     wait: seconds for another's lock to be let go of. message: why, for the audit log. hook: called with "before_deploy"
     and "after_deploy". ended: hears of each site. migrate_timeout: seconds; None: as the servers have it.
     """
 
     batches: tuple[int | str, ...] = BATCH
     wait: float = 0.0
+    go_on: bool = False
     message: str = ""
     hook: Hook = nothing
     ended: Ended = nothing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
@@ -14,7 +15,7 @@ from deploymachine.errors import UsageError
 from deploymachine.tasks._deployment import deployment, directory
 from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._report import reported
-from deploymachine.tasks._selection import selected
+from deploymachine.tasks._selection import selected, selected_or_none
 from deploymachine.tasks._task import task
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ SITE = {"site": "a name of SITES in settings.py, or several with commas; default
 GOING = {
     "batch": "how many servers are switched at once, few before many, as 1,25%,100%; default BATCH in settings.py",
     "lock_wait": "seconds to wait where another deploy holds the lock; default 0",
+    "go_on": "leave a server out that can't be reached any more; default all go back to what they served",
     "message": "why: it goes into the audit log",
 }
 
@@ -48,6 +50,7 @@ def deploy(
     dry_run: bool = False,
     batch: str = "",
     lock_wait: int = 0,
+    go_on: bool = False,
     message: str = "",
     migrate_timeout: int = 0,
 ) -> None:
@@ -57,6 +60,7 @@ def deploy(
     all go back to what they served.
     """
     from deploymachine.deploy import deploy as release
+    from deploymachine.tasks._hooks import hooks
 
     here = deployment()
     servers = selected(here.inventory)
@@ -64,7 +68,9 @@ def deploy(
     if dry_run:
         _foresee(here, servers, sites, ref or None, batch)
         return
-    options = _options(here, context, "deploy", batch, lock_wait, message, migrate_timeout)
+    hook = hooks(context, directory())
+    options = _options(here, "deploy", batch, lock_wait, message)
+    options = replace(options, go_on=go_on, hook=hook, migrate_timeout=_positive(migrate_timeout) or None)
     with reported() as shown:
         release(servers, here, shown, sites=sites, ref=ref or None, options=options)
 
@@ -77,7 +83,13 @@ def deploy(
     }
 )
 def rollback(
-    context: Context, site: str = "", to: str = "", batch: str = "", lock_wait: int = 0, message: str = ""
+    _: Context,
+    site: str = "",
+    to: str = "",
+    batch: str = "",
+    lock_wait: int = 0,
+    go_on: bool = False,
+    message: str = "",
 ) -> None:
     """Go back to an earlier release: `fab appnode rollback --site blog`. Migrations are not undone.
 
@@ -87,14 +99,14 @@ def rollback(
 
     here = deployment()
     servers = selected(here.inventory)
-    options = _options(here, context, "rollback", batch, lock_wait, message, 0)
+    options = replace(_options(here, "rollback", batch, lock_wait, message), go_on=go_on)
     with reported() as shown:
         go_back(servers, here, shown, sites=_sites(site), to=to or None, options=options)
 
 
 @task(help={**SITE, "json": "as JSON"})
 def releases(_: Context, site: str = "", json: bool = False) -> None:
-    """List the releases on the selected servers, newest first, and which is live: `fab appnode releases`."""
+    """List the releases, newest first, and which is live: `fab releases`, `fab appnode releases --site blog`."""
     from deploymachine.releases.looking import RELEASES, raised, release_rows
 
     _show(site, "state", RELEASES, release_rows, json, raised)
@@ -102,7 +114,7 @@ def releases(_: Context, site: str = "", json: bool = False) -> None:
 
 @task(help={**SITE, "count": "how many lines; default 30", "json": "as JSON"})
 def audit(_: Context, site: str = "", count: int = 30, json: bool = False) -> None:
-    """Show who deployed and rolled back what, when, and how it ended, on the selected servers: `fab appnode audit`."""
+    """Show who deployed and rolled back what, when, and how it ended: `fab audit`, `fab appnode audit --site blog`."""
     from deploymachine.releases.looking import AUDIT, audit_rows, raised
 
     _show(site, "audit", AUDIT, lambda found: audit_rows(found, count), json, raised, count=count)
@@ -110,7 +122,7 @@ def audit(_: Context, site: str = "", count: int = 30, json: bool = False) -> No
 
 @task(name="status", help={**SITE, "json": "as JSON"})
 def lock_status(_: Context, site: str = "", json: bool = False) -> None:
-    """Show what each selected server serves and who holds its lock, alive or dead: `fab appnode deploy.status`."""
+    """Show what each server serves and who holds its lock, alive or dead: `fab deploy.status --site blog`."""
     from deploymachine.releases.looking import STATUS, status_rows
 
     _show(site, "state", STATUS, status_rows, json)
@@ -168,17 +180,17 @@ def _batches(here: Deployment, batch: str) -> tuple[int | str, ...]:
     return sizes
 
 
-def _options(
-    here: Deployment, context: Context, action: str, batch: str, wait: int, message: str, migrate_timeout: int
-) -> Options:
-    from deploymachine.releases.values import Options, nothing
-    from deploymachine.tasks._hooks import hooks
+def _options(here: Deployment, action: str, batch: str, wait: int, message: str) -> Options:
+    from deploymachine.releases.values import Options
 
-    if wait < 0 or migrate_timeout < 0:
-        raise UsageError("--lock-wait and --migrate-timeout are numbers of seconds", why="one is negative")
-    hook = hooks(context, directory()) if action == "deploy" else nothing
-    timeout = float(migrate_timeout) if migrate_timeout else None
-    return Options(_batches(here, batch), float(wait), message, hook, _webhooks(here, action), timeout)
+    told = _webhooks(here, action)
+    return Options(_batches(here, batch), wait=_positive(wait), message=message, ended=told)
+
+
+def _positive(seconds: int) -> float:
+    if seconds < 0:
+        raise UsageError(f"{seconds} is no number of seconds", why="it is negative")
+    return float(seconds)
 
 
 def _webhooks(here: Deployment, action: str) -> Ended:
@@ -218,12 +230,13 @@ def _show(
     check: Callable[[Sequence[Answer]], None] = lambda _: None,
     **more: Any,
 ) -> None:
-    """Ask the selected servers, show what they told as a table; then raise what kept others from it."""
+    """Ask the selected servers, all where none is named, and show a table; then raise what kept others from it."""
     from deploymachine.releases.looking import answers
     from deploymachine.tasks._table import print_json, print_table
 
     here = deployment()
-    found = answers(_known(site, here), selected(here.inventory), here, action, **more)
+    servers = selected_or_none(here.inventory) or list(here.inventory)
+    found = answers(_known(site, here), servers, here, action, **more)
     table = list(rows([answer for answer in found if answer.error is None or titles[0] == "server"]))
     if as_json:
         print_json([dict(zip(titles, row, strict=True)) for row in table])

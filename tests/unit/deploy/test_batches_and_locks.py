@@ -116,6 +116,20 @@ def test_a_server_that_dies_between_batches_brings_all_back(fleet):
     assert [(one["action"], one["state"]) for one in entries[-2:]] == [("deploy", "ok"), ("put back", "ok")]
 
 
+def test_where_it_is_told_so_the_others_go_on_without_a_server_that_died(fleet):
+    fleet.repository.commit("one")
+    fleet.release()
+    fleet.repository.commit("two")
+    fleet.cut = {("appnode2", action) for action in ("switch", "rollback", "end")}
+    with pytest.raises(ReleaseError, match="is released, but not everywhere") as caught:
+        fleet.release(go_on=True)
+    assert "appnode2 was cut" in str(caught.value)
+    assert fleet.words() == ["two", "one", "two"]
+    fleet.cut = set()
+    assert fleet.release(wait=90).changed
+    assert fleet.words() == ["two"] * 3
+
+
 def test_a_balancer_that_cannot_be_told_stops_no_release(fleet):
     fleet.repository.commit("one")
     fleet.release()
