@@ -10,7 +10,8 @@ from typing import Any
 
 from deploymachine import servertypes
 from deploymachine.inventory import Inventory, Server
-from deploymachine.secrets import Secret, Secrets
+from deploymachine.secrets import Secrets
+from deploymachine.secrets_file import Answer, Known, SecretsFile
 from deploymachine.servertypes import Deployment
 from deploymachine.settings import Settings
 from deploymachine.settings_servers import BootedServer
@@ -20,16 +21,28 @@ MEMORY_MB = 2048
 QUANTITIES = ((1, 1, 1), (2, 2, 2), (3, 3, 3), (1, 2, 3), (2, 3, 1), (3, 1, 2))
 
 
+class Memory(SecretsFile):
+    """A secrets file that is none: what was kept goes with the test."""
+
+    def __init__(self) -> None:
+        self.known: Known = {}
+
+    def read(self) -> Known:
+        return self.known
+
+    def change(self, change: Callable[[Known], Answer]) -> Answer:
+        return change(self.known)
+
+
 class Kept(Secrets):
     """Secrets that are made once and live as long as the test."""
 
     def __init__(self) -> None:
-        self.known: dict[str, str] = {}
+        self.file, self.sources = Memory(), {}
 
-    def _get(self, name: str, make: Callable[[], str]) -> Secret:
-        if name not in self.known:
-            self.known[name] = make()
-        return Secret(self.known[name])
+    @property
+    def known(self) -> Known:
+        return self.file.read()
 
 
 @dataclass(frozen=True)
