@@ -19,6 +19,7 @@ from deploymachine.tasks._table import print_table, written_age
 
 if TYPE_CHECKING:
     from deploymachine.inventory import Server
+    from deploymachine.remote import Order
 
 TABLE = "inet deploymachine"
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -31,6 +32,10 @@ RULE = re.compile(
 LOOK = f"""set -e
 nft list chain {TABLE} input
 for name in opened4 opened6; do echo; nft -j list set {TABLE} $name 2>/dev/null || echo; done"""
+OPEN = f"""nft list set {TABLE} opened4 >/dev/null 2>&1 || {{
+  echo 'Its firewall has no place for such ports yet: `fab everything kokki` makes it' >&2; exit 1
+}}
+exec nft -f -"""
 RENEW = "add element {table} {name} {{ {key} }}\ndelete element {table} {name} {{ {key} }}\n"
 ADD = "add element {table} {name} {{ {key} timeout {seconds}s }}\n"
 
@@ -70,7 +75,7 @@ def open(_: Context, port: str, minutes: str = "10", allow_ip: str = "", udp: bo
     protocol = "udp" if udp else "tcp"
     script = "".join(_entry(source, protocol, number, seconds) for source in sources).encode()
     _in_the_cloud(servers, number, protocol, sources, until)
-    on_servers(servers, _as_root(["nft", "-f", "-"], [script]), here, quiet=True)
+    on_servers(servers, _as_root(["sh", "-c", OPEN], [script]), here, quiet=True)
     print(f"{protocol} {number} of {names} is open to {allow_ip or 'everybody'} until {until:%H:%M:%S} (UTC)")
 
 
@@ -131,10 +136,10 @@ def _in_the_cloud(servers: Sequence[Server], port: int, protocol: str, sources: 
         _deployment.cloud().open_for_a_while(kinds, port, protocol, sources, until)
 
 
-def _as_root(argv: Sequence[str], given: Sequence[bytes] = ()) -> Any:
+def _as_root(argv: Sequence[str], given: Sequence[bytes] = ()) -> Order:
     from deploymachine.remote import Order
 
-    return Order(argv, "root", given, called="nft" if "nft" in argv[0] or "sh" in argv[0] else "")
+    return Order(argv, "root", given, called="nft" if argv[0] == "sh" else "")
 
 
 def _port(text: str) -> int:

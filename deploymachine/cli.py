@@ -23,10 +23,11 @@ FILES = {
     "fab_local.example.py": "fab_local.example.py",
 }
 GITIGNORE = """\
-# What must not be shared: secrets, certificates, pinned keys, credentials.
+# What must not be shared: secrets, certificates, pinned keys, credentials, copies of databases.
 .deploymachine/
 clouds.yaml
 secure.yaml
+*.dump
 """
 # Machines made on this one reach the world through it, and so need what it needs: proxy, index, certificates.
 DEVCLOUD = {

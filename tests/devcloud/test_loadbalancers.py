@@ -184,6 +184,9 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     assert "Execute[certificate of guestbook] failed" in told
     assert "Connection refused" in told
     assert both[0].ask().signer == f"CN={NAMES[0]}"
+    told = made.refused("dbappbalancer", "ssl.issue")
+    assert "There is no certificate of guestbook yet" in told
+    assert "Connection refused" in told
     made.sudo(FIRST, f"systemd-run -q --unit test-authority -E PEBBLE_VA_NOSLEEP=1 {AUTHORITY}")
     assert until(lambda: reaches(made, FIRST, 14000))
     for line in ("kokki:dbappbalancer", "kokki:loadbalancer"):
@@ -200,6 +203,9 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     due = "s/^.*renew_before_expiry.*/renew_before_expiry = 3650 days/"
     made.sudo(FIRST, f"sed -i '{due}' /etc/letsencrypt/renewal/guestbook.conf; systemctl start certbot.service")
     made.sudo(SECOND, "systemctl start deploymachine-certificates-fetch")
+    assert until(lambda: served.isdisjoint({one.certificate() for one in both}))
+    served = {one.certificate() for one in both}
+    assert made.fab("dbappbalancer", "loadbalancer", "ssl.renew").count("Pebble") == 2
     assert until(lambda: served.isdisjoint({one.certificate() for one in both}))
     assert "Pebble" in made.fab("loadbalancer", "nginx.status")
     assert made.sudo(SECOND, "stat -c '%a %U' /etc/nginx/tls/guestbook.key").strip() == "600 root"

@@ -18,7 +18,8 @@ def test_init_makes_a_deployment_and_says_what_comes_next(tmp_path, capsys):
     read = settings.load(site)
     assert read.DEPLOYMENT == "shop-2-old"
     assert read.OPENSTACK_CLOUD is None
-    assert (site / ".gitignore").read_text().splitlines()[1:] == [".deploymachine/", "clouds.yaml", "secure.yaml"]
+    ignored = (site / ".gitignore").read_text().splitlines()[1:]
+    assert ignored == [".deploymachine/", "clouds.yaml", "secure.yaml", "*.dump"]
     assert "fab openstack_bootem" in capsys.readouterr().out
 
 
