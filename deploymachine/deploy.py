@@ -11,6 +11,7 @@ from deploymachine.deploy_keys import deploy_key
 from deploymachine.errors import DeployMachineError, ReleaseError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.leading import leader, nodes
+from deploymachine.releases import wheels
 from deploymachine.releases.crew import Crew
 from deploymachine.releases.job import Job, explained
 from deploymachine.releases.locks import Held, held
@@ -129,10 +130,12 @@ def build(run: Held, release: Release, source: Source) -> bool:
         data = bundles[wanted[server.name]]
         return job.ask(server, "build", data, release=asdict(release), source=source.request(data))
 
+    wheels.bring(run)
     try:
         answers = job.everywhere(one)
     except DeployMachineError as error:
         raise explained(error, f"{job.site} {release.sha[:8]} was not released: it can't be built", ()) from None
+    wheels.gather(run, answers)
     return any(answer.get("pending", True) for answer in answers.values())
 
 

@@ -68,6 +68,7 @@ class Crew:
             me(),
             beat=self.beat,
             balancers=self._balancers(site),
+            wheels=self.deployment.settings.state / "wheels" / site,
         )
 
     def _balancers(self, site: str) -> Balancers:

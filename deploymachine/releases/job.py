@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, Protocol
 
 from deploymachine import ssh
@@ -27,6 +28,7 @@ class Job:
     """One site on its servers. attributes: the site as it is on one server. tell: shows a server's phase.
 
     beat: tells a server that this run lives. lock, message: the lock that requests name, and why there are any.
+    wheels: where those are kept here that servers have built; None: they are not.
     """
 
     site: str
@@ -40,6 +42,7 @@ class Job:
     balancers: Balancers = field(default_factory=Balancers)
     lock: str = ""
     message: str = ""
+    wheels: Path | None = None
 
     def ask(self, server: Server, action: str, attachment: bytes = b"", **more: Any) -> dict[str, Any]:
         """What the server answers to one action. Raises what went wrong there."""

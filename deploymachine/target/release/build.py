@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Tuple
 
-from release import django, hooks, layout, preflight, repository, virtualenv
+from release import django, hooks, layout, preflight, repository, virtualenv, wheels
 from release.steps import Step, Steps
 from release.tools import Tools, with_site
 from release.values import Failure, Release, Site
@@ -27,13 +27,13 @@ def build(
             step.changed(f"{release.ref} {release.sha[:8]}".strip())
     there = layout.read(site, release.name)
     if there is not None and _same(there, release) and layout.has_venv(site, there):
-        return {"release": vars(there), "changed": False}
+        return {"release": vars(there), "changed": False, "wheels": []}
     path = site.release(release.name)
     with ExitStack() as undo:
         undo.callback(remove_path, path)
         built, pending = _make(site, tools, release, steps)
         undo.pop_all()
-    return {"release": vars(built), "changed": True, "pending": pending}
+    return {"release": vars(built), "changed": True, "pending": pending, "wheels": wheels.collect(site)}
 
 
 def _make(site: Site, tools: Tools, release: Release, steps: Steps) -> Tuple[Release, List[str]]:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Mapping, Optional
 
-from release import audit, daily, layout, lock, migrations, preflight, state
+from release import audit, daily, layout, lock, migrations, preflight, state, wheels
 from release.account import Account
 from release.build import build
 from release.steps import Emit, Steps
@@ -95,6 +95,14 @@ class Run:
     def code(self) -> Result:
         return daily.code(self.site, self.tools, int(self.request.get("count") or 0), self.steps)
 
+    def wheel(self) -> Result:
+        return wheels.read(self.site, str(self.request["wheel"]))
+
+    def add_wheels(self) -> Result:
+        if self.bundle is None:
+            raise Failure("No wheels were sent")
+        return wheels.add(self.site, self.bundle)
+
     def pip(self) -> Result:
         return daily.pip(self.site, self.tools, list(self.request["words"]), self.steps)
 
@@ -130,6 +138,8 @@ ACTIONS: Mapping[str, Callable[[Run], Result]] = {
     "prune": Run.prune,
     "adopt": Run.adopt,
     "code": Run.code,
+    "wheel": Run.wheel,
+    "add_wheels": Run.add_wheels,
     "pip": Run.pip,
     "audit_packages": Run.audit_packages,
     "virtualenv": Run.virtualenv,

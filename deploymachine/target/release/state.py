@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Callable, Dict, List
 
-from release import layout, repository
+from release import layout, repository, wheels
 from release.build import remove_path
 from release.steps import Steps
 from release.switch import Order, running, serving
@@ -28,6 +28,7 @@ def state(order: Order, tools: Tools) -> Dict[str, Any]:
         "running": _asked(running, order),
         "healthy": _asked(serving, order),
         "known_shas": repository.known_shas(site, tools),
+        "wheels": wheels.names(site),
     }
 
 

@@ -162,7 +162,7 @@ def uv_environment(site: Site, more_indexes: Iterable[str] = ()) -> Dict[str, st
     words = {
         "UV_DEFAULT_INDEX": pip.get("index-url", ""),
         "UV_INDEX": " ".join([*pip.get("extra-index-url", "").split(), *more_indexes]),
-        "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
+        "UV_FIND_LINKS": ",".join([*pip.get("find-links", "").split(), *_wheels(site)]),
         "UV_INSECURE_HOST": " ".join(pip.get("trusted-host", "").split()),
         "SSL_CERT_FILE": pip.get("cert", ""),
     }
@@ -174,6 +174,12 @@ def uv_environment(site: Site, more_indexes: Iterable[str] = ()) -> Dict[str, st
         "NO_COLOR": "1",
         **{name: value for name, value in words.items() if value},
     }
+
+
+def _wheels(site: Site) -> List[str]:
+    """Where wheels lie that this server or another of the fleet has built."""
+    folder = site.root / ".cache" / "wheels"
+    return [str(folder)] if folder.is_dir() else []
 
 
 def _pip_options(path: str) -> Dict[str, str]:

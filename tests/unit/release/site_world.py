@@ -24,6 +24,15 @@ with open({log!r}, "a") as log:
     log.write(" ".join(arguments) + "\\n")
 if arguments[0] == "venv":
     venv.create(arguments[-1], with_pip=False, symlinks=True)
+elif "-r" in arguments and "compiled" in pathlib.Path(arguments[arguments.index("-r") + 1]).read_text():
+    places = os.environ.get("UV_FIND_LINKS", "").split(",")
+    found = any(os.path.exists(place + "/c-1-py3-none-any.whl") for place in places)
+    cache = pathlib.Path(os.environ["UV_CACHE_DIR"]) / "sdists-v9" / "pypi" / "c" / "1" / "abc"
+    with open({log!r}, "a") as log:
+        log.write("found\\n" if found else "compiled\\n")
+    if not found:
+        cache.mkdir(parents=True)
+        (cache / "c-1-py3-none-any.whl").write_text("a wheel")
 elif arguments[0] == "export":
     pathlib.Path(arguments[-1]).write_text("django==5.2\\n")
 elif "-r" in arguments:
