@@ -29,11 +29,13 @@ esac
 pid=$(supervisorctl pid "$web") && old=$(cat /proc/"$pid"/task/*/children) || exit 1
 supervisorctl signal HUP "$web" >/dev/null || exit 1
 there() { for one in $old; do [ -e /proc/"$one" ] && return; done; return 1; }
-while there; do
-  [ "$seconds" -gt 0 ] || { echo "$web: its old workers do not give way to new ones" >&2; exit 1; }
-  sleep 0.2; seconds=$((seconds - 1))
-done
-supervisorctl status "$web"
+while there && [ -e /proc/"$pid" ] && [ "$seconds" -gt 0 ]; do sleep 0.2; seconds=$((seconds - 1)); done
+if supervisorctl status "$web"; then
+  there || exit 0
+  echo "$web: its old workers do not give way to new ones" >&2
+fi
+tail -n 20 /var/log/supervisor/"$web".log >&2
+exit 1
 """
 # supervisor takes it for an error to be told what is so already.
 TELL = """

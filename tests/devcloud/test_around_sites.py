@@ -99,6 +99,16 @@ def test_a_restart_is_noticed_by_nobody(made: Fleet) -> None:
     assert processes(made, ONE, pattern) & before == set(master)  # the same master, all workers new
 
 
+def test_code_that_does_not_start_is_told_with_its_last_words(made: Fleet) -> None:
+    path = "/srv/sites/guestbook/current/guestbook/wsgi.py"
+    made.sudo(ONE, f"cp -a {path} {path}.kept && echo 'raise RuntimeError(\"broken on purpose\")' >> {path}")
+    ended = made.try_command("fab", "dbappbalancer", "supervisor.restart")
+    made.sudo(ONE, f"mv {path}.kept {path}")
+    assert (ended.code, "broken on purpose" in ended.output) == (1, True), ended.output
+    made.fab("dbappbalancer", "supervisor.restart", "--hard")
+    assert until(lambda: made.get().status == 200)
+
+
 def test_what_is_stopped_is_told_and_started(made: Fleet) -> None:
     assert set(states(made, *BOTH).values()) == {"RUNNING"}
     made.fab("dbappbalancer", "supervisor.stop", "--site", "guestbook")
