@@ -41,6 +41,8 @@ class Described:
 def described(settings: Settings, secrets: Secrets) -> list[Described]:
     """Every secret there is, or is asked for, by name; none of their values."""
     known, users = secrets.file.read(), of_sites(settings)
+    for webhook in settings.NOTIFY:
+        users.setdefault(webhook.secret, []).append("a webhook of NOTIFY")
     here = {name for name in known if not name.startswith(NOTE) and "." not in name}
     found = []
     for name in sorted({*here, *secrets.sources, *users}):

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from deploymachine.contrib import notify
+from deploymachine.secret_uses import described
 from deploymachine.secrets import Secrets
 from deploymachine.servertypes import Deployment
 from deploymachine.settings import load
@@ -62,6 +63,13 @@ def told_to(deployment: Deployment, url: str, more: str = "") -> Deployment:
     if url:
         secrets.made_by("hook", lambda: url)
     return Deployment(load(path.parent), deployment.inventory, secrets)
+
+
+def test_its_secret_is_listed_with_what_it_is_for(deployment: Deployment) -> None:
+    here = told_to(deployment, "")
+    assert [(one.name, one.kept, one.what) for one in described(here.settings, here.secrets)] == [
+        ("hook", "nowhere yet", "a webhook of NOTIFY")
+    ]
 
 
 def test_what_is_told_of_a_deploy_and_of_one_that_failed(deployment: Deployment, receiver: Receiver) -> None:
