@@ -6,19 +6,20 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploymachine import ssh
-from deploymachine.errors import ConnectError, DeployMachineError, ReleaseError
+from deploymachine.errors import ConnectError, ConvergeError, DeployMachineError, ReleaseError
 from deploymachine.inventory import Server
 from deploymachine.releases.job import Job
 from deploymachine.releases.values import Options, State
 
 BEAT = 15.0  # seconds; after four that were missed, the servers take us for dead
 LOOK_AGAIN = 1.0
+MOMENT = 10.0  # in which a run that came at the same time as this one lets go
 
 
 @dataclass
@@ -38,10 +39,7 @@ class Held:
 
 @contextmanager
 def held(job: Job, kind: str, options: Options) -> Iterator[Held]:
-    """Lock the site on all servers, first one, then the others, so that of two runs one gets them all.
-
-    Raises ConvergeError where somebody who lives holds it; a dead one's is taken.
-    """
+    """Lock the site on all servers. Raises ReleaseError where somebody who lives holds it; a dead one's is taken."""
     mine = replace(job, lock=uuid.uuid4().hex, message=options.message)
     lock = {"id": mine.lock, "owner": job.by, "pid": os.getpid(), "kind": kind, "message": options.message}
     run = Held(mine, {}, {"action": kind})
@@ -58,38 +56,50 @@ def held(job: Job, kind: str, options: Options) -> Iterator[Held]:
 
 
 def _take_all(run: Held, lock: Mapping[str, Any], wait: float) -> None:
+    """Ask all servers at once.
+
+    Of two runs that come at the same moment, the one that gets the first server waits for the others, one lets go.
+    """
     deadline = time.monotonic() + wait
-
-    def take(server: Server) -> None:
-        run.states[server.name] = _take(run.job, server, lock, deadline)
-
-    first, others = run.job.servers[:1], run.job.servers[1:]
-    for servers in (first, others):
-        ssh.values(ssh.on_each(servers, take))
+    patience = time.monotonic() + max(wait, MOMENT)
+    waiting = list(run.job.servers)
+    while refused := _take(run, waiting, lock):
+        waiting = [server for server in run.job.servers if server.name not in run.states]
+        is_behind = run.job.servers[0] in waiting
+        if time.monotonic() >= (deadline if is_behind else patience):
+            raise refused
+        if is_behind:
+            _let_go(run)
+            run.states.clear()
+            waiting = list(run.job.servers)
+        time.sleep(LOOK_AGAIN)
     dead = sorted({str(s["instead_of"]["owner"]) for s in run.states.values() if s.get("instead_of")})
     run.notes += [f"the lock of {owner}, who is gone, was taken over" for owner in dead]
     if dead:
         run.job.balancers.back(anyway=True)
 
 
-def _take(job: Job, server: Server, lock: Mapping[str, Any], deadline: float) -> State:
-    instead_of = ""
-    while True:
-        result = job.attempt(server, "begin", lock=lock, instead_of=instead_of)
+def _take(run: Held, servers: Sequence[Server], lock: Mapping[str, Any]) -> ReleaseError | None:
+    """Take the lock on those that give it; `run.states` says which did. What the first of the others refuses with.
+
+    Raises what else went wrong.
+    """
+
+    def one(server: Server) -> ConvergeError | None:
+        result = run.job.attempt(server, "begin", lock=lock)
+        there = result.result.get("lock") if result.error is not None else None
+        if there is not None and is_gone(there, run.job.by):
+            result = run.job.attempt(server, "begin", lock=lock, instead_of=there["id"])
         if result.error is None:
-            return result.result
-        there = result.result.get("lock")
-        if there is None:
+            run.states[server.name] = result.result
+        elif result.result.get("lock") is None:
             raise result.error
-        if there["id"] != instead_of and is_gone(there, job.by):
-            instead_of = there["id"]
-        elif time.monotonic() < deadline:
-            job.tell(server, f"{job.site}: waits for {there['owner']}")
-            time.sleep(LOOK_AGAIN)
-        else:
-            raise ReleaseError(
-                result.error.what, where=result.error.where, why=result.error.why, hint=result.error.hint
-            )
+        return result.error
+
+    outcomes = ssh.on_each(servers, one)
+    ssh.values(outcomes)
+    error = next((outcome.value for outcome in outcomes if outcome.value is not None), None)
+    return None if error is None else ReleaseError(error.what, where=error.where, why=error.why, hint=error.hint)
 
 
 def is_gone(lock: Mapping[str, Any], me: str) -> bool:

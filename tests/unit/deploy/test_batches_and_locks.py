@@ -166,6 +166,28 @@ def test_two_deploys_at_once_one_goes_through_the_other_waits_or_is_told(fleet):
     assert locks(fleet) == []
 
 
+def test_who_gets_the_first_server_gets_them_all(fleet, monkeypatch):
+    fleet.repository.commit("one")
+    fleet.release()
+    lock = {"id": "x", "owner": "bob@desk", "kind": "deploy"}
+    other = fleet.machines["appnode2"]
+    assert other.ask("begin", lock=lock)[0] == 0
+    answer, refused = fleet.run, []
+
+    def run(server, request, attachment=b""):
+        result = answer(server, request, attachment)
+        if result.error is not None:
+            refused.append((server.name, request["action"]))
+            other.ask("end", lock_id="x")
+        return result
+
+    monkeypatch.setattr(fleet, "run", run)
+    monkeypatch.setattr("deploymachine.releases.locks.LOOK_AGAIN", 0)
+    assert fleet.release().changed is False
+    assert refused == [("appnode2", "begin")]
+    assert locks(fleet) == []
+
+
 def test_a_hook_that_fails_before_changes_nothing_and_is_in_the_log(fleet):
     fleet.repository.commit("one")
     fleet.release()
