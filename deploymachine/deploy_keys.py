@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from deploymachine.errors import ReleaseError
+from deploymachine.errors import ReleaseError, SettingsError
 from deploymachine.secrets import Secret
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def name_of(site: str) -> str:
 
 
 def deploy_key(site: str, deployment_name: str, secrets: Secrets) -> DeployKey:
-    """The key of the site; made, where there is none."""
-    private = secrets.made_by(name_of(site), _made)
-    return DeployKey(site, private, f"{_public(private)} {COMMENT.sub('-', f'{deployment_name}-{site}')}")
+    """The key of the site; made, where there is none. Raises SettingsError where the secret is no key."""
+    # Where it comes from elsewhere its last line may have lost its end, without which ssh does not know it.
+    private = Secret(str.rstrip(secrets.made_by(name_of(site), _made)) + "\n")
+    return DeployKey(site, private, f"{_public(site, private)} {COMMENT.sub('-', f'{deployment_name}-{site}')}")
 
 
 def replace(site: str, secrets: Secrets) -> None:
@@ -109,9 +110,16 @@ def _made() -> str:
     ).decode()
 
 
-def _public(private: str) -> str:
+def _public(site: str, private: str) -> str:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
-    key = serialization.load_ssh_private_key(str.encode(private), None)
+    try:
+        key = serialization.load_ssh_private_key(str.encode(private), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise SettingsError(
+            f"The secret {name_of(site)!r} is not the private half of an SSH key without a passphrase",
+            hint=f"`fab git.deploy_key --site {site} --rotate` makes another one",
+        ) from None
     encoded = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return encoded.decode()

@@ -8,7 +8,7 @@ import pytest
 
 from deploymachine import deploy_keys
 from deploymachine.deploy_keys import deploy_key
-from deploymachine.errors import ReleaseError
+from deploymachine.errors import ReleaseError, SettingsError
 from deploymachine.inventory import Server
 from deploymachine.secrets import Secrets, on_the_wire
 from deploymachine.source import resolve
@@ -69,6 +69,14 @@ def test_a_key_is_made_once_and_another_one_when_asked(tmp_path, key):
     assert "PRIVATE" not in repr(key)
     deploy_keys.replace("blog", secrets)
     assert deploy_key("blog", "", secrets).private != key.private
+
+
+def test_what_is_no_key_is_said_so(tmp_path):
+    secrets = Secrets(tmp_path / "secrets.json")
+    secrets.set("deploy-key-blog", "hunter2")
+    with pytest.raises(SettingsError, match="is not the private half") as caught:
+        deploy_key("blog", "", secrets)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("known")
