@@ -251,7 +251,7 @@ def _asked(where: Place, site: str, key: DeployKey | None = None) -> str:
     )
 
 
-def _mirror(where: Place, site: str, state: Path) -> Path:
+def _mirror(where: Place, site: str, state: Path, key: DeployKey | None = None) -> Path:
     """A bare copy of a private repository, brought up to date."""
     path = state / "sources" / f"{hashlib.sha256(where.url.encode()).hexdigest()[:16]}.git"
     if not (path / "HEAD").is_file():
@@ -271,6 +271,7 @@ def _mirror(where: Place, site: str, state: Path) -> Path:
         where=where.url,
         hint="it is read with your own git credentials and ssh keys: `git ls-remote` of it must work in this shell",
         env=where.environment(),
+        key=key,
     )
     return path
 
@@ -350,7 +351,7 @@ def between(source: Source, since: str, *, site: str, deployment: Settings) -> t
     A repository that the servers fetch themselves is copied here to look at it.
     """
     where = Place.read(deployment.SITES[site].repository, deployment.directory)
-    repository = source.repository or _mirror(where, site, deployment.state)
+    repository = source.repository or _mirror(where, site, deployment.state, source.key)
     if not _present(repository, [since]) or not _present(repository, [source.sha]):
         return None
     commits = _git(repository, "log", "--no-color", "--format=%h %s (%an)", f"{since}..{source.sha}", "--")
