@@ -105,11 +105,14 @@ def rotate(
     patience: float = PATIENCE,
 ) -> None:
     """Bring another value to all who use it; value: None makes one. Raises what went wrong; a rerun goes on."""
-    if value is None and uses.make is None:
-        raise UsageError(f"{name} is not one that can be made up", hint="--given asks for its new value")
+    if value is None:
+        if uses.make is None:
+            raise UsageError(f"{name} is not one that can be made up", hint="--given asks for its new value")
+        value = uses.make()
+    if uses.how is not at_once and not value.isprintable():
+        raise UsageError(f"{name} can't be that: it holds line breaks, or other characters that nobody sees")
     report.expect(uses.servers)
-    made = value if value is not None else uses.make() if uses.make is not None else ""
-    uses.how(Rotation(name, made, uses, deployment, report, force, patience))
+    uses.how(Rotation(name, value, uses, deployment, report, force, patience))
 
 
 def gradually(rotation: Rotation) -> None:

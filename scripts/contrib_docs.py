@@ -76,13 +76,14 @@ def _module(module: ModuleType) -> Iterator[str]:
         yield from _task(f"{name}.{task_name}", collection.tasks[task_name])
 
 
-def _task(name: str, task: Task[Any]) -> Iterator[str]:
-    yield f"``{name}``"
+def _task(called: str, task: Task[Any]) -> Iterator[str]:
+    yield f"``{called}``"
     yield from _paragraphs(task.__doc__ or "", "    ")
     options = task.get_arguments()
     for one in options:
-        called = one.name if one.positional else f"--{one.name.replace('_', '-')}"
-        yield from _filled(f"* ``{called}``: {one.help or ''}", "    ", "      ")
+        name = one.name or ""
+        option = name if one.positional else f"--{name.replace('_', '-')}"
+        yield from _filled(f"* ``{option}``: {one.help or ''}", "    ", "      ")
     if options:
         yield ""
 

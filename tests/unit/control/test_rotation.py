@@ -160,6 +160,14 @@ def test_a_value_of_ones_own_with_every_character(world: World) -> None:
     assert login(world.shown()["appnode2"]["DATABASE_URL"]) == ("blog-b", "a b'c\"d$(e);f%g@h:i/j")
 
 
+@pytest.mark.parametrize("value", ["two\nlines", "a\0b", "tab\t"])
+def test_a_value_that_no_file_of_passwords_can_hold(world: World, value: str) -> None:
+    before = world.deployment.secrets.password("database-blog")
+    with pytest.raises(UsageError, match="line breaks"):
+        rotate(world, "database-blog", value)
+    assert world.deployment.secrets.logins("database-blog", "blog") == {"blog": before}
+
+
 def test_sites_know_the_former_secret_key_until_the_next_rotation(world: World) -> None:
     name, seen = "site-blog-secret-key", []
     for _ in range(2):
