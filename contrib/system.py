@@ -11,9 +11,10 @@ from invoke.context import Context
 
 from deploymachine.contrib._servers import into_file, on_servers
 from deploymachine.errors import UsageError
-from deploymachine.tasks import deployment, selected, task
+from deploymachine.tasks import deployment, reboots, selected, task
 from deploymachine.tasks._table import print_table, written_age
 
+reboot = reboots.reboot  # `fab everything system.reboot` is `fab everything reboot`
 COMMAND = {"command": "what to run, as you would type it there"}
 ROOT = "root"
 UPTIME = "cut -d' ' -f1 /proc/uptime; cut -d' ' -f1-3 /proc/loadavg; nproc; awk '/^Mem/ {print $2}' /proc/meminfo"
