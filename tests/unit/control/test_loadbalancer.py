@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -13,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deploymachine.errors import DeployMachineError, SettingsError
+from deploymachine import maintenance
+from deploymachine.errors import DeployMachineError, SettingsError, UsageError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.servertypes import Deployment, attributes
 from deploymachine.settings import load
@@ -176,3 +178,28 @@ def test_a_private_authority_is_read(said: Said, directory: Path) -> None:
     (directory / "ca.pem").write_text("nothing")
     with pytest.raises(DeployMachineError, match="ACME_CA: not a PEM certificate"):
         of("loadbalancer1", said(""))
+
+
+def test_a_page_of_the_sites_own_for_maintenance_is_read_here(said: Said, directory: Path) -> None:
+    here = said('SITES["blog"]["maintenance_page"] = "away.html"\n')
+    with pytest.raises(SettingsError, match=r"SITES\['blog'\]\['maintenance_page'\] can't be read"):
+        attributes(BALANCERS[0], here)
+    (directory / "away.html").write_text("<p>{{ message }}</p>")
+    [site] = attributes(BALANCERS[0], here)["nginx.sites"]
+    assert (site["maintenance_page"], site["health_path"]) == ("<p>{{ message }}</p>", "/healthz")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"message": "x" * 2001}, "--message has 2001 characters"),
+        ({"message": "a\x1b[2J"}, "--message holds a character that nobody can read"),
+        ({"allow": ["192.0.2.7", "office"]}, "--allow-ip office: that is no address"),
+        ({"retry_after": 0}, "--retry-after 0 can't be meant"),
+    ],
+)
+def test_a_notice_that_can_not_be_meant_is_refused(words: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(told)):
+        maintenance.notice(**words)
+    kept = maintenance.notice("it's; $(id)\nAda", [" 192.0.2.9/24 ", "192.0.2.0/24", ""], 5)
+    assert kept == {"message": "it's; $(id)\nAda", "allow": ["192.0.2.0/24"], "retry_after": 5}
