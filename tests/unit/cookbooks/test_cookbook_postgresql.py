@@ -160,6 +160,22 @@ def test_a_role_is_made_changed_and_left_alone(postgresql):
     assert "pencil" not in "".join(asked)
 
 
+def test_a_second_login_acts_as_the_owner_and_rests_without_a_password(postgresql):
+    asked, acting = [], {"guest-b": "guest"}
+    one = {"roles": {"guest-b": "pencil"}, "acting": acting}
+    rests = {"roles": {"guest-b": None}, "acting": acting}
+    there = {"roles": {"guest-b": VERIFIER}, "acting": {"guest-b": ["statement_timeout=1", "role=guest"]}}
+    assert cooked(postgresql(**one), "PostgresqlRole", {"roles": {}, "acting": None}, asked)
+    assert not cooked(postgresql(**one), "PostgresqlRole", there, asked)
+    assert cooked(postgresql(**rests), "PostgresqlRole", there, asked)
+    assert not cooked(postgresql(**rests), "PostgresqlRole", {**there, "roles": {"guest-b": ""}}, asked)
+    made, resting = asked
+    assert made.startswith('BEGIN; CREATE ROLE "guest-b" LOGIN PASSWORD \'SCRAM')
+    assert made.endswith('GRANT "guest" TO "guest-b"; ALTER ROLE "guest-b" SET role TO "guest"; COMMIT;')
+    assert resting.startswith('BEGIN; ALTER ROLE "guest-b" LOGIN PASSWORD NULL; SELECT pg_terminate_backend')
+    assert "pencil" not in made
+
+
 def test_a_database_is_made_handed_over_and_left_alone(postgresql):
     asked = []
     databases = [{"name": "guest-book", "owner": "guest"}]

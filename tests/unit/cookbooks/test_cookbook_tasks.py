@@ -96,6 +96,14 @@ def test_a_user_is_made_mended_and_left_alone(rabbitmq):
         assert "pencil" not in str(asked)
 
 
+def test_two_users_of_one_vhost_take_turns(rabbitmq):
+    kitchen = rabbitmq(users={"shop": None, "shop-b": "pencil"}, vhosts={"shop-b": "shop", "shop": "shop"})
+    (made,) = [wanted for wanted in cooked(kitchen, "shop-b", "create", holding()) if isinstance(wanted, dict)]
+    assert made["vhosts"] == [{"name": "shop"}]
+    assert [(one["user"], one["vhost"]) for one in made["permissions"]] == [("shop-b", "shop")]
+    assert kitchen.resources["RabbitmqUser"]["shop"].action == ["delete"]
+
+
 def test_guest_goes_and_stays_away(rabbitmq):
     assert cooked(rabbitmq(), "guest", "delete", holding(guest="AAAA")) == ["delete_user"]
     assert cooked(rabbitmq(), "guest", "delete", holding()) == []
