@@ -98,7 +98,7 @@ def as_project(fleet: Fleet, server: str, code: str) -> str:
 
 def release(fleet: Fleet, message: str, *words: str) -> str:
     fleet.commit(message)
-    return fleet.fab(*BOTH, "deploy", "--site", "guestbook", *words)
+    return fleet.fab("dbappbalancer", "deploy", "--site", "guestbook", *words)
 
 
 def refused(fleet: Fleet, message: str, *words: str) -> str:
@@ -106,7 +106,7 @@ def refused(fleet: Fleet, message: str, *words: str) -> str:
     live = fleet.sudo(ONE, "readlink /srv/sites/guestbook/current")
     fleet.commit(message)
     try:
-        told = fleet.refused(*BOTH, "deploy", "--site", "guestbook", *words)
+        told = fleet.refused("dbappbalancer", "deploy", "--site", "guestbook", *words)
     finally:
         fleet.git("reset", "--quiet", "--hard", "HEAD~1")
     assert fleet.get().status == 200
@@ -249,11 +249,11 @@ def test_another_commit_is_pulled_and_runs_when_it_is_restarted(made: Fleet) -> 
     template = next(made.site.rglob("book.html"))
     template.write_text(template.read_text().replace("</body>", "<p>pulled</p></body>"))
     made.commit("Words")
-    made.fab(*BOTH, "git.pull", "--site", "guestbook")
+    made.fab("dbappbalancer", "git.pull", "--site", "guestbook")
     assert "pulled" not in made.get().text
-    made.fab(*BOTH, "supervisor.restart", "--site", "guestbook")
+    made.fab("dbappbalancer", "supervisor.restart", "--site", "guestbook")
     assert "<p>pulled</p>" in made.get().text
-    assert not re.search("guestbook +[0-9TZ]+-[0-9a-f]+ +no", made.fab(*BOTH, "deploy.status"))
+    assert not re.search("guestbook +[0-9TZ]+-[0-9a-f]+ +no", made.fab("dbappbalancer", "deploy.status"))
     assert made.fab("dbappbalancer", "git.log", "--site", "guestbook", "--count", "1").endswith("Ada: Words\n")
 
 

@@ -21,7 +21,7 @@ GRACE = 10  # seconds for what was told to end by itself
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 URL_PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
-SECRET_NAME = re.compile(r"SECRET|PASSW|TOKEN|KEY|DSN|CREDENTIAL|_URL$|^URL", re.IGNORECASE)
+SECRET_NAME = re.compile(r"SECRET|PASS|TOKEN|KEY|DSN|CREDENTIAL|_URL$|^URL", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
