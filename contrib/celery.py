@@ -19,21 +19,22 @@ from deploymachine.tasks._prompt import agreed
 LOOK = """
 import json, sys
 from celery.app.utils import find_app
+wanted, queues = json.loads(sys.argv[2]), json.loads(sys.argv[3])
 app = find_app(sys.argv[1])
-ask = app.control.inspect(timeout=float(sys.argv[2]))
-told = {"stats": ask.stats() or {}}
-told["active"] = ask.active() if told["stats"] else {}
-told["reserved"] = ask.reserved() if told["stats"] else {}
-told["waiting"] = {}
+stats = app.control.inspect(timeout=1.5).stats() or {}
+if missing := sorted(set(wanted) - set(stats)):
+    stats.update(app.control.inspect(timeout=5, destination=missing, limit=len(missing)).stats() or {})
+# Who is there is known now: no need to wait for others.
+ask = app.control.inspect(timeout=5, destination=list(stats), limit=len(stats))
+told = {"stats": stats, "active": stats and ask.active(), "reserved": stats and ask.reserved(), "waiting": {}}
 with app.connection_for_read() as connection:
-    for queue in sys.argv[3:]:
+    for queue in queues:
         try:
             told["waiting"][queue] = connection.channel().queue_declare(queue, passive=True).message_count
         except connection.channel_errors:
             told["waiting"][queue] = 0
 print("\\n" + json.dumps(told, default=str))
 """
-SECONDS = 1.5  # that a worker has to answer
 
 
 @task(help={**SITE, "json": "as JSON, with what each worker is doing"})
@@ -42,13 +43,15 @@ def status(_: Context, site: str = "", json: bool = False) -> None:
 
     Asks by way of the broker, from the first of the selected servers. Changes nothing.
     """
+    from deploymachine.servertypes import tasknode
     from deploymachine.tasks._table import print_json, print_table
 
-    told = look(place(site))
+    there = place(site)
+    told = look(there)
     if json:
         print_json(told)
         return
-    rows = [_row(name, told) for name in sorted(told["stats"])]
+    rows = [_row(name, told) for name in sorted({*told["stats"], *tasknode.workers(there.site, there.here)})]
     print_table(("worker", "processes", "working on", "fetched", "done"), rows)
     print_table(("queue", "waiting"), [(name, str(count)) for name, count in told["waiting"].items()])
 
@@ -79,7 +82,10 @@ def restart(_: Context, site: str = "") -> None:
 
 def look(there: Place) -> dict[str, Any]:
     """{"stats", "active", "reserved": {worker: ...}, "waiting": {queue: number}}, as Celery tells it."""
-    argv = ["python", "-c", LOOK, app(there), str(SECONDS), *queues(there)]
+    from deploymachine.servertypes import tasknode
+
+    wanted = tasknode.workers(there.site, there.here)
+    argv = ["python", "-c", LOOK, app(there), json_module.dumps(wanted), json_module.dumps(queues(there))]
     order = there.order(argv, called=f"celery inspect of {there.site}")
     said = on_servers([there.first], order, there.here, quiet=True)[there.first.name]
     found: dict[str, Any] = json_module.loads(said.strip().splitlines()[-1])
@@ -103,6 +109,8 @@ def queues(there: Place) -> list[str]:
 
 
 def _row(name: str, told: dict[str, Any]) -> Sequence[str]:
+    if name not in told["stats"]:
+        return name, "", "DOES NOT ANSWER", "", ""
     stats = told["stats"][name]
     active = (told["active"] or {}).get(name, [])
     names = ", ".join(sorted({str(one.get("name", "?")) for one in active}))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from deploymachine.contrib._servers import on_servers
 from deploymachine.contrib._site import SITE, Place, place
-from deploymachine.errors import UsageError
+from deploymachine.errors import ConvergeError, UsageError
 from deploymachine.tasks import deployment, selected, task
 
 if TYPE_CHECKING:
@@ -17,21 +18,23 @@ if TYPE_CHECKING:
 WHICH = {**SITE, "program": "only this one, as supervisor.status names it: celery-blog-mail"}
 NOT_ALL_RUNNING = 3  # supervisorctl's exit code
 # What is restarted ends what it has begun first. gunicorn, told to read everything anew, replaces its workers when new
-# ones are ready, and no visitor waits; it is done when the last old one is gone.
+# ones are ready, and no visitor waits; it is done when the last old one is gone. Then what runs is what is live: where
+# git.pull made another release the live one, and no more, a file says that it may be otherwise.
 AGAIN = """
-seconds=$1 web=$2; shift 2
+seconds=$1 web=$2 unsettled=$3; shift 3
+settled() { [ -z "$unsettled" ] || rm -f "$unsettled"; exit 0; }
 for name; do supervisorctl restart "$name" || exit 1; done
-[ -n "$web" ] || exit 0
+[ -n "$web" ] || settled
 case "$(supervisorctl status "$web")" in
   *RUNNING*) ;;
-  *) supervisorctl start "$web"; exit ;;
+  *) supervisorctl start "$web" && settled; exit 1 ;;
 esac
 pid=$(supervisorctl pid "$web") && old=$(cat /proc/"$pid"/task/*/children) || exit 1
 supervisorctl signal HUP "$web" >/dev/null || exit 1
 there() { for one in $old; do [ -e /proc/"$one" ] && return; done; return 1; }
 while there && [ -e /proc/"$pid" ] && [ "$seconds" -gt 0 ]; do sleep 0.2; seconds=$((seconds - 1)); done
 if supervisorctl status "$web"; then
-  there || exit 0
+  there || settled
   echo "$web: its old workers do not give way to new ones" >&2
 fi
 tail -n 20 /var/log/supervisor/"$web".log >&2
@@ -119,6 +122,7 @@ def states(site: str = "", program: str = "") -> list[tuple[str, str, str, str]]
 def again(site: str = "", program: str = "", *, hard: bool = False, tasks_only: bool = False) -> None:
     """What the task `restart` does; tasks_only: only to programs that visitors don't wait for."""
     from deploymachine.remote import Order
+    from deploymachine.servertypes import _site
 
     there = place(site)
     web = _web(there.site)
@@ -130,7 +134,8 @@ def again(site: str = "", program: str = "", *, hard: bool = False, tasks_only: 
     def order(server: Server) -> Order:
         gently = web if web in mine(server) and not hard else ""
         others = [name for name in mine(server) if name != gently]
-        argv = ["sh", "-c", AGAIN, "sh", str(seconds * A_FIFTH), gently, *others]
+        unsettled = "" if program or tasks_only else f"{_site.place(there.site)['root']}/.switching"
+        argv = ["sh", "-c", AGAIN, "sh", str(seconds * A_FIFTH), gently, unsettled, *others]
         return Order(argv, "root", called=f"restart {' '.join(mine(server))}")
 
     servers = [server for server in there.servers if mine(server)]
@@ -138,6 +143,25 @@ def again(site: str = "", program: str = "", *, hard: bool = False, tasks_only: 
         raise _none(there, program)
     for group in [[server] for server in servers] if hard else [servers]:
         on_servers(group, order, there.here)
+        if hard and web in mine(group[0]):
+            _wait(group[0], there)
+
+
+def _wait(server: Server, there: Place) -> None:
+    """Until the site answers there: nowhere else is it stopped before. Raises ConvergeError."""
+    from deploymachine.leading import state_of
+
+    seconds = there.here.settings.SITES[there.site].health_timeout
+    deadline = time.monotonic() + seconds
+    while not state_of(there.site, server, there.here).get("healthy"):
+        if time.monotonic() > deadline:
+            raise ConvergeError(
+                f"{there.site} does not answer on {server.name} within {seconds} s after its restart",
+                where=server.where,
+                why="its health page does not say 200; the servers after it were left alone",
+                hint=f"`fab server:{server.name} supervisor.tail` shows its last words",
+            )
+        time.sleep(0.5)
 
 
 def programs(there: Place, server: Server, program: str = "") -> list[str]:

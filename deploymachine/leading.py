@@ -22,7 +22,7 @@ def leader(site: str, servers: Sequence[Server], deployment: Deployment) -> Stat
     appnodes = deployment.inventory.serving("appnode")
     if any(server in appnodes for server in servers):
         return None
-    states = (_state(site, server, deployment) for server in appnodes)
+    states = (state_of(site, server, deployment) for server in appnodes)
     return next((state for state in states if state.get("current")), None)
 
 
@@ -33,7 +33,7 @@ def nodes(site: str, servers: Iterable[Server], deployment: Deployment) -> list[
     return sorted(able, key=lambda server: (server not in appnodes, server.name))
 
 
-def _state(site: str, server: Server, deployment: Deployment) -> State:
+def state_of(site: str, server: Server, deployment: Deployment) -> State:
     """What lies and runs of the site on a server; nothing where it was not cooked yet."""
     described = {**tasknode.release_attributes(site, server, deployment), "environment": None}
     request = {"command": "release", "action": "state", "host": server.name, "site": described}

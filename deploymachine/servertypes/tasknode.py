@@ -66,6 +66,12 @@ def program_names(site: str, server: Server, deployment: Deployment) -> list[str
     return [f"site-{site}"] * ("appnode" in kinds) + [one["name"] for one in tasks]
 
 
+def workers(site: str, deployment: Deployment) -> list[str]:
+    """The names by which the site's workers can be asked, on all servers."""
+    servers = deployment.inventory.serving("tasknode")
+    return [one["node"] for server in servers for one in _programs(site, server, deployment) if one["node"]]
+
+
 def _programs(site: str, server: Server, deployment: Deployment) -> list[dict[str, Any]]:
     """A worker for each queue, named so that it can be asked; and the beat, on the first node."""
     celery = deployment.settings.SITES[site].celery

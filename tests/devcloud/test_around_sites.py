@@ -99,6 +99,15 @@ def test_a_restart_is_noticed_by_nobody(made: Fleet) -> None:
     assert processes(made, ONE, pattern) & before == set(master)  # the same master, all workers new
 
 
+def test_a_days_work_is_one_line(made: Fleet) -> None:
+    page = made.site / "entries" / "templates" / "entries" / "book.html"
+    page.write_text(page.read_text().replace("Guestbook", "Guestbook of the day"))
+    made.commit("Another title")
+    made.fab(*BOTH, "git.pull", "django.migrate", "supervisor.restart", "dbappbalancer", "nginx.reload")
+    assert "Guestbook of the day" in made.get().text
+    assert "supervisor.restart" not in made.fab(*BOTH, "git.status")
+
+
 def test_code_that_does_not_start_is_told_with_its_last_words(made: Fleet) -> None:
     path = "/srv/sites/guestbook/current/guestbook/wsgi.py"
     made.sudo(ONE, f"cp -a {path} {path}.kept && echo 'raise RuntimeError(\"broken on purpose\")' >> {path}")
@@ -126,6 +135,7 @@ def test_workers_and_queues_are_told_and_emptied(made: Fleet) -> None:
     made.fab("tasknode", "celery.restart")
     assert processes(made, TASKS, "celery.*worker") & before == set()
     made.fab("tasknode", "supervisor.stop", "--program", WORKER)
+    assert "DOES NOT ANSWER" in made.fab("tasknode", "celery.status")
     hand_in = "from entries.tasks import count_words; [count_words.delay(10**6) for _ in range(3)]"
     made.fab("dbappbalancer", "django.shell", "--command", hand_in)
     assert json.loads(made.fab("tasknode", "celery.status", "--json"))["waiting"] == {"celery": 3}

@@ -19,8 +19,11 @@ from ssh_server import SshServer
 
 from deploymachine.contrib import celery, django, logs, maintenance, redis, supervisor
 from deploymachine.errors import UsageError
+from deploymachine.inventory import Inventory, Server
+from deploymachine.servertypes import Deployment
 from deploymachine.settings import Settings, Site
 from deploymachine.settings_module import settings_module
+from deploymachine.settings_tasks import Celery
 
 # In the place of what a site runs: tells its words, and what it read.
 TELL = f"""#!{sys.executable}
@@ -194,11 +197,16 @@ def test_programs_are_shown_and_one_that_died_is_no_failure(
         ("RUNNING", True, ["restart site-blog"]),
     ],
 )
-def test_a_site_is_restarted(world: SiteWorld, state: str, hard: bool, orders: list[str]) -> None:
+def test_a_site_is_restarted(
+    world: SiteWorld, monkeypatch: pytest.MonkeyPatch, state: str, hard: bool, orders: list[str]
+) -> None:
+    monkeypatch.setattr(supervisor, "_wait", lambda *_: None)  # nothing of the site runs here
     world.program("supervisorctl", SUPERVISORCTL.format(home=world.home, state=state))
+    (world.home / "sites" / "blog" / ".switching").write_text("a release that git.pull brought\n")
     supervisor.again("blog", hard=hard)
     assert (world.home / "told").read_text().splitlines() == orders
     assert world.users == ["root"]
+    assert not (world.home / "sites" / "blog" / ".switching").exists()
 
 
 @pytest.mark.parametrize(
@@ -231,6 +239,32 @@ def test_a_cache_needs_a_cachenode(world: SiteWorld) -> None:
 def test_a_site_without_celery_has_no_queues(world: SiteWorld) -> None:
     with pytest.raises(Exit, match="blog has no Celery"):
         celery.purge(Context(), yes=True)
+
+
+def test_workers_are_asked_by_name_and_a_silent_one_is_told(
+    world: SiteWorld, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blog = settings.SITES["blog"].model_copy(update={"celery": Celery(app="blog", queues={"mail": 1, "slow": 2})})
+    tasknode = Server("tasknode1", "tasknode", "10.0.0.41")
+    here = Deployment(
+        settings.model_copy(update={"SITES": {"blog": blog}}),
+        Inventory([*world.deployment.inventory, tasknode]),
+        world.deployment.secrets,
+    )
+    monkeypatch.setattr("deploymachine.contrib._site.deployment", lambda: here)
+    world.program(
+        "python",
+        f"#!{sys.executable}\nimport json, sys\nprint('noise')\n"
+        "names, queues = json.loads(sys.argv[4]), json.loads(sys.argv[5])\n"
+        "stats = {names[0]: {'total': {'t': 3}, 'pool': {'max-concurrency': 1}}}\n"
+        "waiting = dict.fromkeys(queues, 7)\n"
+        "print(json.dumps({'stats': stats, 'active': {}, 'reserved': {}, 'waiting': waiting}))\n",
+    )
+    celery.status(Context())
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["blog.mail@tasknode1", "1", "0", "0", "3"] in lines
+    assert ["blog.slow@tasknode1", "DOES", "NOT", "ANSWER"] in lines
+    assert ["mail", "7"] in lines
 
 
 def test_every_site_has_a_number_of_its_own(world: SiteWorld, settings: Settings) -> None:
