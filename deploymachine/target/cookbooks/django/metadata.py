@@ -5,7 +5,8 @@ __config__ = {
     "django.sites": {
         "description": (
             "[{name, user, root, bind ('ip:port'), wsgi, settings_module, directory (of the project in its code), "
-            "environment, packages (Debian's that it needs, []), workers (None: by processors), memory_mb (None: the machine's)}]"
+            "environment, packages (Debian's that it needs, []), workers (None: by processors), "
+            "memory_mb (None: the machine's)}]"
         ),
         "default": [],
     },
