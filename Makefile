@@ -17,7 +17,7 @@ demo-down: setup ## take the demo away: no process, mount, link, address or fire
 	@$(SUDO) scripts/demo down
 
 test: setup lint ## lint, types, unit tests, and the main job on real machines
-	$(SUDO) $(BIN)/pytest --numprocesses=3
+	$(SUDO) $(BIN)/pytest --numprocesses=3 --no-loadscope-reorder
 
 test-fleets: setup ## eight fleets for real, the smallest and the largest on Debian 12 as well
 	$(SUDO) env DEPLOYMACHINE_SLOW_FLEETS=1 nice $(BIN)/pytest tests/devcloud/test_fleets.py

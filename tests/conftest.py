@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+REST = "devcloud"
+# In the order in which they begin: each process takes one of the first three, then one of the others, long and short.
 SHARE_A_PROCESS = {
-    "main job": "bake main_job main_job_faults rework scaling",
-    "types": "caches_and_tasks database_servers hardened_units hardening loadbalancers logs one_gigabyte",
+    "types": "caches_and_tasks database_servers loadbalancers",
     "fleets": "fleets",
+    "main job": "bake main_job main_job_faults rework scaling",
+    "every day": "everyday secret_rotation",
+    REST: "",
+    "sites": "around_sites deploys hardened_units hardening logs one_gigabyte third_party",
 }
 GROUPS = {f"test_{word}.py": group for group, words in SHARE_A_PROCESS.items() for word in words.split()}
 
@@ -21,8 +26,22 @@ class OneDevcloudEach(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
         if path.startswith("tests/devcloud/"):
-            return GROUPS.get(path.rsplit("/", 1)[-1], "devcloud")
+            return group_of(path)
         return path if path.startswith("tests/unit/matrix/") else nodeid  # its fleets are worked out once
+
+
+def group_of(path: str) -> str:
+    return GROUPS.get(path.rsplit("/", 1)[-1], REST)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = [*SHARE_A_PROCESS]
+
+    def place(item: pytest.Item) -> int:
+        path = item.nodeid.split("::", 1)[0]
+        return order.index(group_of(path)) if path.startswith("tests/devcloud/") else len(order)
+
+    items.sort(key=place)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneDevcloudEach:
