@@ -6,7 +6,8 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -132,9 +133,18 @@ class Lines:
     def _show(self, lines: Sequence[bytes]) -> None:
         if self.stream is None:
             return
-        with _printing:
+        with _printing, quietly(self.stream):
             for line in lines:
                 print(f"{self.name}: {plain(line)}", file=self.stream, flush=True)
+
+
+@contextmanager
+def quietly(stream: TextIO) -> Iterator[None]:
+    """A reader who has seen enough, as in `fab ... | head`, is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def plain(line: bytes) -> str:

@@ -11,28 +11,34 @@ from invoke.context import Context
 from deploymachine.contrib._servers import on_servers
 from deploymachine.contrib._site import SITE, Place, place
 from deploymachine.contrib.supervisor import again
-from deploymachine.errors import UsageError
+from deploymachine.errors import ConvergeError, UsageError
 from deploymachine.tasks import task
 from deploymachine.tasks._prompt import agreed
 
 # Runs in the site's own virtualenv. Everything that listens answers by way of the broker.
 LOOK = """
 import json, sys
-from celery.app.utils import find_app
-wanted, queues = json.loads(sys.argv[2]), json.loads(sys.argv[3])
-app = find_app(sys.argv[1])
-stats = app.control.inspect(timeout=1.5).stats() or {}
-if missing := sorted(set(wanted) - set(stats)):
-    stats.update(app.control.inspect(timeout=5, destination=missing, limit=len(missing)).stats() or {})
-# Who is there is known now: no need to wait for others.
-ask = app.control.inspect(timeout=5, destination=list(stats), limit=len(stats))
-told = {"stats": stats, "active": stats and ask.active(), "reserved": stats and ask.reserved(), "waiting": {}}
-with app.connection_for_read() as connection:
-    for queue in queues:
-        try:
-            told["waiting"][queue] = connection.channel().queue_declare(queue, passive=True).message_count
-        except connection.channel_errors:
-            told["waiting"][queue] = 0
+name, wanted, queues = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+def look():
+    from celery.app.utils import find_app
+    app = find_app(name)
+    stats = app.control.inspect(timeout=1.5).stats() or {}
+    if missing := sorted(set(wanted) - set(stats)):
+        stats.update(app.control.inspect(timeout=5, destination=missing, limit=len(missing)).stats() or {})
+    # Who is there is known now: no need to wait for others.
+    ask = app.control.inspect(timeout=5, destination=list(stats), limit=len(stats))
+    told = {"stats": stats, "active": stats and ask.active(), "reserved": stats and ask.reserved(), "waiting": {}}
+    with app.connection_for_read() as connection:
+        for queue in queues:
+            try:
+                told["waiting"][queue] = connection.channel().queue_declare(queue, passive=True).message_count
+            except connection.channel_errors:
+                told["waiting"][queue] = 0
+    return told
+try:
+    told = look()
+except Exception as error:
+    told = {"error": f"{type(error).__name__}: {error}"}
 print("\\n" + json.dumps(told, default=str))
 """
 
@@ -89,6 +95,9 @@ def look(there: Place) -> dict[str, Any]:
     order = there.order(argv, called=f"celery inspect of {there.site}")
     said = on_servers([there.first], order, there.here, quiet=True)[there.first.name]
     found: dict[str, Any] = json_module.loads(said.strip().splitlines()[-1])
+    if why := found.get("error"):
+        hint = "`fab status` tells whether the broker is there"
+        raise ConvergeError(f"The workers of {there.site} can't be asked", where=there.first.where, why=why, hint=hint)
     return found
 
 

@@ -241,18 +241,23 @@ def test_a_site_without_celery_has_no_queues(world: SiteWorld) -> None:
         celery.purge(Context(), yes=True)
 
 
-def test_workers_are_asked_by_name_and_a_silent_one_is_told(
-    world: SiteWorld, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def queues(world: SiteWorld, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> SiteWorld:
+    """The site has Celery, with two queues on a server of their own."""
     blog = settings.SITES["blog"].model_copy(update={"celery": Celery(app="blog", queues={"mail": 1, "slow": 2})})
-    tasknode = Server("tasknode1", "tasknode", "10.0.0.41")
     here = Deployment(
         settings.model_copy(update={"SITES": {"blog": blog}}),
-        Inventory([*world.deployment.inventory, tasknode]),
+        Inventory([*world.deployment.inventory, Server("tasknode1", "tasknode", "10.0.0.41")]),
         world.deployment.secrets,
     )
     monkeypatch.setattr("deploymachine.contrib._site.deployment", lambda: here)
-    world.program(
+    return world
+
+
+def test_workers_are_asked_by_name_and_a_silent_one_is_told(
+    queues: SiteWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queues.program(
         "python",
         f"#!{sys.executable}\nimport json, sys\nprint('noise')\n"
         "names, queues = json.loads(sys.argv[4]), json.loads(sys.argv[5])\n"
@@ -265,6 +270,14 @@ def test_workers_are_asked_by_name_and_a_silent_one_is_told(
     assert ["blog.mail@tasknode1", "1", "0", "0", "3"] in lines
     assert ["blog.slow@tasknode1", "DOES", "NOT", "ANSWER"] in lines
     assert ["mail", "7"] in lines
+
+
+def test_a_broker_that_is_away_is_told(queues: SiteWorld) -> None:
+    queues.program("python", f'#!/bin/sh\nshift; exec {sys.executable} -c "$@"\n')  # there is no Celery here
+    with pytest.raises(Exit, match="The workers of blog can't be asked") as raised:
+        celery.purge(Context(), yes=True)
+    assert "ModuleNotFoundError: No module named 'celery'" in str(raised.value)
+    assert "Traceback" not in str(raised.value)
 
 
 def test_every_site_has_a_number_of_its_own(world: SiteWorld, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sites_world import SiteWorld
 from ssh_server import SshServer
 
 from deploymachine.contrib import _site
+from deploymachine.contrib._servers import Lines
 from deploymachine.errors import ConnectError, ConvergeError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.remote import Order
@@ -58,6 +60,16 @@ def test_output_has_the_server_in_front(world: SiteWorld, capsys: pytest.Capture
     said = capsys.readouterr()
     assert said.out == "appnode1: one\nappnode1: two\\x1b[31m\n"
     assert said.err == "appnode1: late\n"
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        lines = Lines("appnode1", stream)
+        lines.take(b"one\ntwo\n")
+        lines.take(b"three\n")
+    assert lines.text() == "one\ntwo\nthree\n"
 
 
 def test_the_password_goes_to_sudo_alone(world: SiteWorld, capsys: pytest.CaptureFixture[str]) -> None:
