@@ -39,7 +39,10 @@ def lock(sites: Iterable[str], servers: Sequence[Server], deployment: Deployment
     if not message.strip():
         raise UsageError("--message says why, to whoever deploys", hint='for example --message "a freeze until Monday"')
     wanted = {"id": uuid.uuid4().hex, "owner": me(), "pid": os.getpid(), "kind": "manual", "message": message}
-    found = answers(sites, servers, deployment, "lock", lock=wanted)
+    known = list(sites)
+    found = answers(known, servers, deployment, "lock", lock=wanted)
+    if any(answer.error for answer in found):  # a lock on some of them would be nobody's wish
+        answers(known, servers, deployment, "unlock", which=wanted["id"])
     raised(found)
     return [f"{answer.server.name}: {answer.site} is locked: {plain(message)}" for answer in found]
 

@@ -116,6 +116,28 @@ def test_a_server_that_dies_between_batches_brings_all_back(fleet):
     assert [(one["action"], one["state"]) for one in entries[-2:]] == [("deploy", "ok"), ("put back", "ok")]
 
 
+@pytest.mark.parametrize("phase", ["build", "migrate", "end"])
+def test_a_connection_that_is_cut_in_any_phase_leaves_what_a_rerun_ends(fleet, phase):
+    fleet.repository.commit("one")
+    fleet.release()
+    fleet.repository.commit("two", files={"migrations/0001": ""})
+    fleet.cut = {("appnode1", phase), ("appnode1", "end")}
+    if phase == "end":
+        fleet.release()
+        assert fleet.words() == ["two"] * 3
+    else:
+        with pytest.raises(ReleaseError, match="was not released"):
+            fleet.release()
+        assert fleet.words() == ["one"] * 3
+    assert locks(fleet) == ["appnode1"]
+    fleet.cut = set()
+    os.utime(fleet.machines["appnode1"].root / "deploy.lock", (0, 0))
+    fleet.release()
+    assert fleet.words() == ["two"] * 3
+    assert fleet.commands().count("migrate") == 1
+    assert locks(fleet) == []
+
+
 def test_where_it_is_told_so_the_others_go_on_without_a_server_that_died(fleet):
     fleet.repository.commit("one")
     fleet.release()
