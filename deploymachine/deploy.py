@@ -10,7 +10,7 @@ from typing import Any
 from deploymachine.deploy_keys import deploy_key
 from deploymachine.errors import DeployMachineError, ReleaseError, UsageError
 from deploymachine.inventory import Server
-from deploymachine.leading import leader, nodes
+from deploymachine.leading import beside, leader, nodes
 from deploymachine.releases import wheels
 from deploymachine.releases.crew import Crew
 from deploymachine.releases.job import Job, explained
@@ -36,12 +36,13 @@ def deploy(
     """Release the named sites (all where None) on `servers`. Raises ReleaseError; what served before then serves on."""
     names = [name for name in chosen(sites, deployment) if nodes(name, servers, deployment)]
     leads = {name: None if ref else leader(name, servers, deployment) for name in names}
+    others = {name: beside(name, servers, deployment) for name in names}
     sources = {name: source_of(name, ref, leads[name], deployment) for name in names}
     wanted = options or Options(batches=deployment.settings.BATCH)
     with Crew(deployment, report, servers) as crew:
 
         def release(job: Job) -> Released:
-            return release_site(job, sources[job.site], leads[job.site], wanted)
+            return release_site(job, sources[job.site], leads[job.site], wanted, others[job.site])
 
         return [_told(crew, name, sources[name].note, wanted, release) for name in names]
 
@@ -77,16 +78,23 @@ def _told(crew: Crew, site: str, note: str, options: Options, work: Callable[[Jo
     return crew.note(released, note)
 
 
-def release_site(job: Job, source: Source, lead: State | None = None, options: Options | None = None) -> Released:
+def release_site(
+    job: Job,
+    source: Source,
+    lead: State | None = None,
+    options: Options | None = None,
+    others: Sequence[State] = (),
+) -> Released:
     """Lock, look, build everywhere, migrate once, switch few before many, each proven, prune, unlock.
 
     lead: what a server outside this run serves and these follow: named as it is there, where it was migrated, too.
+    others: what appnodes outside this run have: the same commit has the same name there, so that all can go back to it.
     """
     wanted = options or Options()
     with held(job, "deploy", wanted) as run:
         states = run.states
         mark = fingerprint(job.attributes(job.servers[0]))
-        release = named(source, mark, [*states.values(), *([lead] if lead else [])], job.now())
+        release = named(source, mark, [*states.values(), *([lead] if lead else []), *others], job.now())
         run.about.update(release=release.name, sha=release.sha, ref=release.ref)
         names = tuple(server.name for server in job.servers)
         if all(serves(state, release.name) for state in states.values()):

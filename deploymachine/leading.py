@@ -26,6 +26,19 @@ def leader(site: str, servers: Sequence[Server], deployment: Deployment) -> Stat
     return next((state for state in states if state.get("current")), None)
 
 
+def beside(site: str, servers: Sequence[Server], deployment: Deployment) -> list[State]:
+    """What the appnodes have of the site that are not among `servers`, where some of these are appnodes, too.
+
+    One that does not answer is left out: it is asked so that a commit has the same name everywhere.
+    """
+    appnodes = deployment.inventory.serving("appnode")
+    others = [server for server in appnodes if server not in servers and server.state == "ACTIVE"]
+    if len(others) == len(appnodes):
+        return []
+    outcomes = ssh.on_each(others, lambda server: state_of(site, server, deployment))
+    return [outcome.value for outcome in outcomes if outcome.value is not None]
+
+
 def nodes(site: str, servers: Iterable[Server], deployment: Deployment) -> list[Server]:
     """Those of the servers that do work of the site, the ones that serve it first."""
     able = [server for server in servers if tasknode.runs(site, server, deployment)]

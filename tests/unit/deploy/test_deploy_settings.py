@@ -178,6 +178,17 @@ def test_together_the_appnodes_go_first(with_tasks, open_wire, serving):
     assert asked == []
 
 
+def test_an_appnode_that_joins_names_the_commit_as_the_others_do(
+    deployment, open_wire, serving, monkeypatch, repository
+):
+    mark = subject.fingerprint(tasknode.release_attributes("blog", SERVERS[0], deployment))
+    known = {"name": "20260101T000000Z-known", "sha": repository.git("rev-parse", "HEAD"), "fingerprint": mark}
+    monkeypatch.setattr(leading, "state_of", lambda *_: {"current": known, "releases": [known]})
+    with LineReport(io.StringIO()) as report:
+        (released,) = subject.deploy(SERVERS[1:], deployment, report)
+    assert released.release == known["name"]
+
+
 def test_a_tasknode_has_nothing_of_a_site_without_tasks(deployment, open_wire, serving):
     serving(None)
     here = Deployment(deployment.settings, Inventory([*SERVERS, TASKNODE]), deployment.secrets)
