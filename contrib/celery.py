@@ -22,7 +22,7 @@ name, wanted, queues = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv
 def look():
     from celery.app.utils import find_app
     app = find_app(name)
-    stats = app.control.inspect(timeout=1.5).stats() or {}
+    stats = (wanted and app.control.inspect(timeout=1.5).stats()) or {}
     if missing := sorted(set(wanted) - set(stats)):
         stats.update(app.control.inspect(timeout=5, destination=missing, limit=len(missing)).stats() or {})
     # Who is there is known now: no need to wait for others.
@@ -72,7 +72,7 @@ def purge(_: Context, site: str = "", queue: str = "", yes: bool = False) -> Non
     names = [name for name in queue.split(",") if name] or queues(there)
     if unknown := [name for name in names if name not in queues(there)]:
         raise UsageError(f"{there.site} has no queue {unknown[0]!r}", why=f"its queues are {', '.join(queues(there))}")
-    waiting = look(there)["waiting"]
+    waiting = look(there, workers=False)["waiting"]
     told = ", ".join(f"{waiting[name]} in {name}" for name in names)
     if not agreed(f"The tasks of {there.site} that wait are thrown away ({told}). Go on?", yes):
         raise UsageError("Nothing was thrown away")
@@ -86,11 +86,14 @@ def restart(_: Context, site: str = "") -> None:
     again(site, tasks_only=True)
 
 
-def look(there: Place) -> dict[str, Any]:
-    """{"stats", "active", "reserved": {worker: ...}, "waiting": {queue: number}}, as Celery tells it."""
+def look(there: Place, *, workers: bool = True) -> dict[str, Any]:
+    """{"stats", "active", "reserved": {worker: ...}, "waiting": {queue: number}}, as Celery tells it.
+
+    workers: False where only the queues are asked for. Raises ConvergeError where the broker is away.
+    """
     from deploymachine.servertypes import tasknode
 
-    wanted = tasknode.workers(there.site, there.here)
+    wanted = tasknode.workers(there.site, there.here) if workers else []
     argv = ["python", "-c", LOOK, app(there), json_module.dumps(wanted), json_module.dumps(queues(there))]
     order = there.order(argv, called=f"celery inspect of {there.site}")
     said = on_servers([there.first], order, there.here, quiet=True)[there.first.name]
