@@ -12,7 +12,7 @@ from deploymachine.errors import DeployMachineError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.report import Report
 from deploymachine.runlist import run_lists
-from deploymachine.servertypes import Deployment
+from deploymachine.servertypes import Deployment, _database
 from deploymachine.ssh import connect, login
 
 
@@ -24,6 +24,7 @@ def launch(servers: Sequence[Server], deployment: Deployment, report: Report) ->
         cook(peers, deployment, report, phase="let in")
     tell_lognodes(servers, deployment, report)
     cook(servers, deployment, report)
+    _database.settle(servers, deployment)
     nodes = [server for server in servers if {"appnode", "tasknode"} & set(servertypes.parts(server.type))]
     if nodes:
         deploy(nodes, deployment, report)

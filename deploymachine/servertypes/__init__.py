@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from deploymachine.secrets import Secrets
     from deploymachine.settings import Settings
 
-TOGETHER = 600.0  # seconds between the boots of servers that count as booted at the same time
+TOGETHER = 60.0  # seconds between the boots of servers that count as booted at the same time
 
 
 @dataclass(frozen=True)

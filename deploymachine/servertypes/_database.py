@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +19,7 @@ OTHERS = 10  # connections that are no site's: superusers, backups, whoever look
 
 
 def primary(deployment: Deployment) -> Server | None:
-    """The server that databases are written on: the one that was last promoted, else the first.
+    """The server that databases are written on: the one that was promoted, else launched, else booted first.
 
     What is noted here is no more than a claim: a server whose own data say otherwise refuses to be cooked.
     """
@@ -33,6 +34,13 @@ def record_primary(server: Server, deployment: Deployment) -> None:
     temporary = _note(deployment).with_suffix(".new")
     temporary.write_text(f"{server.name}\n")
     temporary.replace(_note(deployment))
+
+
+def settle(launched: Iterable[Server], deployment: Deployment) -> None:
+    """Note who leads once it has been launched: whoever joins from then on follows, whatever its name and its age."""
+    leads = primary(deployment)
+    if leads is not None and leads in launched and not _note(deployment).exists():
+        record_primary(leads, deployment)
 
 
 def standing(server: Server, deployment: Deployment) -> dict[str, Any]:

@@ -89,6 +89,16 @@ def test_the_first_leads_and_the_second_copies_it(two: Deployment) -> None:
     assert told == [(5432, ["10.0.0.21"]), (5432, ["10.0.0.31", "10.0.0.32"])]
 
 
+def test_whoever_was_launched_leads_whatever_joins(two: Deployment) -> None:
+    alone = replace(two, inventory=Inventory([APPNODE, SECOND]))
+    _database.settle([APPNODE], alone)
+    assert _database.primary(two) == DBSERVER
+    _database.settle([SECOND], alone)
+    assert _database.primary(two) == SECOND
+    _database.settle([DBSERVER, SECOND], two)
+    assert _database.primary(two) == SECOND
+
+
 def test_whoever_was_promoted_leads_from_then_on_and_sites_follow(two: Deployment) -> None:
     _database.record_primary(SECOND, two)
     assert attributes(SECOND, two)["postgresql.primary"] is None
