@@ -19,25 +19,34 @@ WHICH = {**SITE, "program": "only this one, as supervisor.status names it: celer
 NOT_ALL_RUNNING = 3  # supervisorctl's exit code
 # What is restarted ends what it has begun first. gunicorn, told to read everything anew, replaces its workers when new
 # ones are ready, and no visitor waits; it is done when the last old one is gone. Then what runs is what is live: where
-# git.pull made another release the live one, and no more, a file says that it may be otherwise.
+# git.pull made another release the live one, and no more, a file says that it may be otherwise. Workers whose master
+# did not survive its new code go on serving, and hold its port until it begins anew.
 AGAIN = """
-seconds=$1 web=$2 unsettled=$3; shift 3
+seconds=$1 web=$2 user=$3 unsettled=$4; shift 4
+orphans() { pgrep -P 1 -u "$user" -f shared/gunicorn.conf.py; }
+begin() {
+  for one in $(orphans); do kill "$one"; done
+  tries=100; while [ "$tries" -gt 0 ] && orphans >/dev/null; do sleep 0.1; tries=$((tries - 1)); done
+  supervisorctl start "$1"
+}
 settled() { [ -z "$unsettled" ] || rm -f "$unsettled"; exit 0; }
-for name; do supervisorctl restart "$name" || exit 1; done
+for name; do supervisorctl stop "$name" >/dev/null; begin "$name" || exit 1; done
 [ -n "$web" ] || settled
 case "$(supervisorctl status "$web")" in
   *RUNNING*) ;;
-  *) supervisorctl start "$web" && settled; exit 1 ;;
+  *) begin "$web" && settled; exit 1 ;;
 esac
 pid=$(supervisorctl pid "$web") && old=$(cat /proc/"$pid"/task/*/children) || exit 1
+log=/var/log/supervisor/$web.log; said=$(stat -c %s "$log")
 supervisorctl signal HUP "$web" >/dev/null || exit 1
 there() { for one in $old; do [ -e /proc/"$one" ] && return; done; return 1; }
 while there && [ -e /proc/"$pid" ] && [ "$seconds" -gt 0 ]; do sleep 0.2; seconds=$((seconds - 1)); done
-if supervisorctl status "$web"; then
+state=$(supervisorctl status "$web"); echo "$state"
+case "$state" in *" RUNNING "*)
   there || settled
   echo "$web: its old workers do not give way to new ones" >&2
-fi
-tail -n 20 /var/log/supervisor/"$web".log >&2
+esac
+tail -c "+$((said + 1))" "$log" | grep -v ^Traceback | head -n 60 >&2
 exit 1
 """
 # supervisor takes it for an error to be told what is so already.
@@ -134,8 +143,9 @@ def again(site: str = "", program: str = "", *, hard: bool = False, tasks_only: 
     def order(server: Server) -> Order:
         gently = web if web in mine(server) and not hard else ""
         others = [name for name in mine(server) if name != gently]
-        unsettled = "" if program or tasks_only else f"{_site.place(there.site)['root']}/.switching"
-        argv = ["sh", "-c", AGAIN, "sh", str(seconds * A_FIFTH), gently, unsettled, *others]
+        own = _site.place(there.site)
+        unsettled = "" if program or tasks_only else f"{own['root']}/.switching"
+        argv = ["sh", "-c", AGAIN, "sh", str(seconds * A_FIFTH), gently, own["user"], unsettled, *others]
         return Order(argv, "root", called=f"restart {' '.join(mine(server))}")
 
     servers = [server for server in there.servers if mine(server)]

@@ -194,7 +194,7 @@ def test_programs_are_shown_and_one_that_died_is_no_failure(
     ("state", "hard", "orders"),
     [
         ("STOPPED", False, ["status site-blog", "start site-blog"]),
-        ("RUNNING", True, ["restart site-blog"]),
+        ("RUNNING", True, ["stop site-blog", "start site-blog"]),
     ],
 )
 def test_a_site_is_restarted(
