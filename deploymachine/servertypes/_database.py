@@ -24,7 +24,7 @@ def primary(deployment: Deployment) -> Server | None:
     What is noted here is no more than a claim: a server whose own data say otherwise refuses to be cooked.
     """
     keepers = deployment.inventory.serving("dbserver")
-    noted = _note(deployment).read_text().strip() if _note(deployment).exists() else ""
+    noted = _noted(deployment)
     return next((one for one in keepers if one.name == noted), None) or next(iter(deployment.staying("dbserver")), None)
 
 
@@ -37,9 +37,12 @@ def record_primary(server: Server, deployment: Deployment) -> None:
 
 
 def settle(launched: Iterable[Server], deployment: Deployment) -> None:
-    """Note who leads once it has been launched: whoever joins from then on follows, whatever its name and its age."""
+    """Note who leads once it has been launched: whoever joins from then on follows, whatever its name and its age.
+
+    A note of one that is gone is replaced, so that a newcomer of its name does not lead.
+    """
     leads = primary(deployment)
-    if leads is not None and leads in launched and not _note(deployment).exists():
+    if leads is not None and leads in launched and leads.name != _noted(deployment):
         record_primary(leads, deployment)
 
 
@@ -78,6 +81,10 @@ def object_storage(deployment: Deployment) -> dict[str, Any] | None:
 def _slot(name: str) -> str:
     """The name by which the primary keeps for a replica what that one has not got yet."""
     return f"dm_{name.replace('-', '_')}"
+
+
+def _noted(deployment: Deployment) -> str:
+    return _note(deployment).read_text().strip() if _note(deployment).exists() else ""
 
 
 def _note(deployment: Deployment) -> Path:

@@ -97,6 +97,8 @@ def test_whoever_was_launched_leads_whatever_joins(two: Deployment) -> None:
     assert _database.primary(two) == SECOND
     _database.settle([DBSERVER, SECOND], two)
     assert _database.primary(two) == SECOND
+    _database.settle([DBSERVER], replace(two, inventory=Inventory([APPNODE, DBSERVER])))  # the second is gone
+    assert _database.primary(two) == DBSERVER  # and another of its name is new
 
 
 def test_whoever_was_promoted_leads_from_then_on_and_sites_follow(two: Deployment) -> None:
