@@ -8,14 +8,15 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 REST = "devcloud"
-# In the order in which they begin: each process takes one of the first three, then one of the others, long and short.
+# In the order in which they begin: each process takes one of the first three, then of the others, long and short.
 SHARE_A_PROCESS = {
     "types": "caches_and_tasks database_servers loadbalancers",
     "fleets": "fleets",
     "main job": "bake main_job main_job_faults rework scaling",
     "every day": "everyday secret_rotation",
     REST: "",
-    "sites": "around_sites deploys hardened_units hardening logs one_gigabyte third_party",
+    "sites": "around_sites deploys third_party",
+    "one server": "hardened_units hardening logs one_gigabyte",
 }
 GROUPS = {f"test_{word}.py": group for group, words in SHARE_A_PROCESS.items() for word in words.split()}
 
