@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def leftovers(layout: Layout) -> list[str]:
         *(f"route: {line}" for line in output("ip", "route").splitlines() if prefix in line),
         *(f"namespace: {line}" for line in output("ip", "netns").splitlines() if line.startswith(prefix)),
         *(f"table: {line}" for line in output("nft", "list", "tables").splitlines() if line.endswith(layout.table)),
-        *(f"cgroup: {path}" for path in Path("/sys/fs/cgroup").rglob(layout.cgroup)),
+        *(f"cgroup: {path}" for path in cgroups() if path.name == layout.cgroup),
         *(f"mount: {line}" for line in mounts() if str(layout.directory / "machines") in line),
         *(f"process: {line}" for line in processes() if prefix in line or str(layout.directory) in line),
         *(f"nspawn: {path}" for path in Path("/run/systemd/nspawn/propagate").glob(f"{prefix}*")),
@@ -33,6 +34,11 @@ def of_machine(layout: Layout, number: int, server_id: str) -> list[str]:
         for line in leftovers(layout)
         if name in line.split("@")[0].split() or server_id in line or f"--machine={name}" in line
     ] + [f"cgroup: {path}" for path in Path("/sys/fs/cgroup").glob(f"*/{layout.cgroup}/{number}")]
+
+
+def cgroups() -> list[Path]:
+    """Those of others come and go meanwhile: what is gone is not looked into."""
+    return [Path(place, name) for place, names, _ in os.walk("/sys/fs/cgroup") for name in names]
 
 
 def mounts() -> list[str]:
