@@ -31,7 +31,7 @@ grep -E '^(hardening_index|warning)' report; rm -rf /tmp/audit
 
 
 def lynis(fleet: Fleet, name: str) -> tuple[int, list[str]]:
-    """Its hardening index and its warnings, but for those that are ACCEPTED. It is unpacked beside everything else, and gone again."""
+    """Its hardening index and its warnings, but for ACCEPTED ones. It lies beside everything else, and goes again."""
     told = [line.split("=", 1) for line in fleet.sudo(name, LYNIS).splitlines()]
     warnings = [value for key, value in told if key.startswith("warning")]
     return int(dict(told)["hardening_index"]), [one for one in warnings if not one.startswith(ACCEPTED)]
