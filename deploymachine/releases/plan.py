@@ -72,7 +72,8 @@ def _changes(site: str, wanted: Source, sha: str, names: str, deployment: Deploy
         yield f"{names}: {sha[:8]}, which is not in that repository, is served now"
         return
     commits, files = changes
-    yield f"{names}: {sha[:8]} -> {wanted.sha[:8]}, {len(commits)} commits to come"
+    count = f"{len(commits)} commit{'' if len(commits) == 1 else 's'}"
+    yield f"{names}: {sha[:8]} -> {wanted.sha[:8]}, {count} to come"
     yield from (f"    {plain(line)}" for line in commits[:MOST])
     migrations = sorted(f"{found['app']}.{found['name']}" for file in files if (found := MIGRATION.search(file)))
     described = deployment.settings.SITES[site]

@@ -216,7 +216,7 @@ def test_a_migration_that_waits_too_long_is_stopped_in_the_database_too(made: Fl
 def test_it_is_told_whether_the_old_code_can_live_with_a_migration(made: Fleet) -> None:
     path = made.site / "entries" / "migrations" / "0003_mood.py"
     path.write_text(MIGRATION.format(operation='AddField("entry", "mood", models.TextField(null=True))'))
-    assert "migrate changed: the old code can live with them" in release(made, "A mood")
+    assert "migrate changed: entries.0003_mood; the old code can live with them" in release(made, "A mood")
     path = path.with_name("0004_no_mood.py")
     narrow = MIGRATION.format(operation='RemoveField("entry", "mood")').replace("0002_words", "0003_mood")
     path.write_text(narrow)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from release import django, hooks
+from release import django, hooks, layout
 from release.steps import Steps
 from release.tools import Tools
 from release.values import Failure, Release, Site
@@ -17,6 +17,7 @@ from release.values import Failure, Release, Site
 JUDGE = Path(__file__).with_name("judge.py").read_text(encoding="utf-8")
 LOCKS = Path(__file__).with_name("locks.py").read_text(encoding="utf-8")
 MARK = "-- deploymachine --"
+FEW = 4  # names that stand in one line
 OLD_SERVES = "the old release goes on serving"
 
 
@@ -37,6 +38,10 @@ class Pending:
             return f"nobody can tell whether the old code can live with them: {'; '.join(self.unknown)}"
         return "the old code can live with them"
 
+    @property
+    def listed(self) -> str:
+        return ", ".join(self.names) if len(self.names) <= FEW else f"{len(self.names)} migrations"
+
 
 def run(site: Site, tools: Tools, release: Release, timeout: Optional[float], steps: Steps) -> Dict[str, Any]:
     """Apply what is pending, the repository's hooks around it. Raises Failure, whose result says what was applied."""
@@ -55,7 +60,8 @@ def run(site: Site, tools: Tools, release: Release, timeout: Optional[float], st
             with suppress(Failure):
                 _tell_applied(failure, pending, look(site, tools, release.name))
             raise
-        step.changed(pending.verdict)
+        old = layout.live(site) is not None
+        step.changed(f"{pending.listed}; {pending.verdict}" if old else pending.listed)
     hooks.run(site, tools, release, "after_migrate", steps)
     return {"applied": list(pending.names), "changed": True, "verdict": pending.verdict}
 
