@@ -6,7 +6,6 @@ of it. `bench/README.rst` says how to read what it prints.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import ssl
@@ -16,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from main_job import LAUNCHES, StepError, World, carried_out, told, world
+from main_job import LAUNCHES, StepError, World, carried_out, keep, parser_of, told, world
 
 NODE = "appnode2"
 STEPS = (f"openstack_boot {NODE}", "root provision", "appnode launch", "kokki:loadbalancer")
@@ -102,14 +101,10 @@ def _cell(seconds: Sequence[float], width: int) -> str:
 
 def main() -> int:
     """Exit code 0; 1 where a step failed."""
-    parser = argparse.ArgumentParser(description="Time the adding of an appnode to a running site.")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="add it N times each way, show medians")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there")
-    options = parser.parse_args()
+    options = parser_of("Time the adding of an appnode to a running site.", 3).parse_args()
     found = carried_out(lambda: run(options.rounds))
     print(table(found))
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(options.json, found)
     return 0
 
 

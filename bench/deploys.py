@@ -6,8 +6,6 @@ of it. `bench/README.rst` says how to read what it prints.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from main_job import LAUNCHES, Timed, World, carried_out, told, world
+from main_job import LAUNCHES, Timed, World, carried_out, keep, parser_of, told, world
 
 AIM = 6.0  # seconds for a deploy of changed code to two appnodes
 START, TOTAL = "fab itself, before the first word", "all of it"
@@ -89,14 +87,10 @@ def _cell(seconds: Sequence[float]) -> str:
 
 def main() -> int:
     """Exit code 0; 1 where a step failed or the aim was missed."""
-    parser = argparse.ArgumentParser(description="Time deploys of changed code to two appnodes, phase by phase.")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="do it N times, show medians")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there")
-    options = parser.parse_args()
+    options = parser_of("Time deploys of changed code to two appnodes, phase by phase.", 5).parse_args()
     found = carried_out(lambda: run(options.rounds))
     print(table(found))
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep(options.json, found)
     return int(statistics.median(found["deploy"][TOTAL]) > AIM)
 
 

@@ -7,14 +7,11 @@ and from outside where that has none of them yet. `bench/README.rst` says how to
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from main_job import Timed, World, carried_out, told, world
+from main_job import Timed, World, carried_out, keep, parser_of, told, world
 
 # In the order in which they need each other. The last two are launched into a deployment that serves already.
 KINDS = ("lognode", "dbserver", "cachenode", "loadbalancer", "appnode", "tasknode", "appbalancer", "dbappbalancer")
@@ -56,18 +53,14 @@ def table(rounds: Sequence[Sequence[Timed]]) -> str:
 
 def main() -> int:
     """Exit code 0; 1 where a step failed, or cooking again changed anything."""
-    parser = argparse.ArgumentParser(description="Time the launch of each server type on machines made here.")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="do it N times, show medians")
+    parser = parser_of("Time the launch of each server type on machines made here.", 1)
     parser.add_argument(
         "--types", default=",".join(KINDS), help="with commas; a site needs a balancer, appnode, dbserver"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there")
     options = parser.parse_args()
     rounds = carried_out(lambda: [run(options.types.split(",")) for _ in range(options.rounds)])
     print(table(rounds))
-    if options.json is not None:
-        told = [{timed.title: timed.seconds for timed in steps} for steps in rounds]
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    keep(options.json, [{timed.title: timed.seconds for timed in steps} for steps in rounds])
     return int(any(steps[-1].changed for steps in rounds))
 
 

@@ -289,9 +289,22 @@ def main() -> int:
     seconds = medians(rounds)
     print(table(rounds[-1], seconds, AIMS))
     print(breakdown(rounds[-1], slowest=options.slowest))
-    if options.json is not None:
-        options.json.write_text(json.dumps(seconds, indent=1) + "\n", encoding="utf-8")
+    keep(options.json, seconds)
     return int(any(statistics.median(seconds.get(step, [0])) > aim for step, aim in AIMS.items()))
+
+
+def keep(path: Path | None, found: object) -> None:
+    """Write what was found there as JSON, if anywhere."""
+    if path is not None:
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def parser_of(what: str, rounds: int) -> argparse.ArgumentParser:
+    """Of the options that all of these benchmarks have. rounds: what is done unless said otherwise."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--rounds", type=int, default=rounds, metavar="N", help="do it N times, show medians")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there")
+    return parser
 
 
 def carried_out(work: Callable[[], T]) -> T:
@@ -308,13 +321,9 @@ def carried_out(work: Callable[[], T]) -> T:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Time the main job on machines made here, and show where the time goes."
-    )
+    parser = parser_of("Time the main job on machines made here, and show where the time goes.", 1)
     parser.add_argument("--cold", action="store_true", help="build the image, too, in a cache of its own")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="do it N times, show medians")
     parser.add_argument("--slowest", type=int, default=10, metavar="N", help="how many resources a server shows")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's seconds there")
     return parser
 
 
