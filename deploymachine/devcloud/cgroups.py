@@ -6,6 +6,7 @@ systemds fight over it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from deploymachine.devcloud.process import identify
 
 ROOT = Path("/sys/fs/cgroup")
+PATIENCE = 30.0  # seconds; a killed process ends when the busy host lets it
 WITHOUT = {"cpuset"}  # version 1's refuses processes until CPUs are named, and we limit none
 
 
@@ -58,13 +60,11 @@ def frozen(name: str) -> Iterator[None]:
 
 
 def kill(name: str) -> None:
-    """Kill whatever runs in the cgroup and wait, at most 10 s, until it is gone."""
-    deadline = time.monotonic() + 10
+    """Kill whatever runs in the cgroup and wait, at most 30 s, until it is gone."""
+    deadline = time.monotonic() + PATIENCE
     while _populated(name) and time.monotonic() < deadline:
         for path in hierarchies():
-            switch = path / name / "cgroup.kill"
-            if switch.exists():
-                switch.write_text("1")
+            _end(path / name)
         time.sleep(0.02)
     # Linux remembers a kill in every cgroup below, and a systemd started there again loses what it starts in new ones.
     for path in hierarchies():
@@ -78,9 +78,22 @@ def remove(name: str) -> None:
 
 
 def _remove(group: Path) -> None:
-    for inner in sorted(group.rglob("*"), key=lambda one: len(one.parts), reverse=True):
-        _rmdir(inner)
-    _rmdir(group)
+    """Only directories can be removed here; what still dies holds its own, and may have made others a moment ago."""
+    deadline = time.monotonic() + PATIENCE
+    while group.is_dir():
+        inner_first = [Path(directory) for directory, _, _ in os.walk(group, topdown=False)]
+        held = [error for path in inner_first if (error := _rmdir(path))]
+        if held and time.monotonic() > deadline:
+            raise held[0]
+        if held:
+            _end(group)
+            time.sleep(0.02)
+
+
+def _end(group: Path) -> None:
+    switch = group / "cgroup.kill"
+    if switch.exists():
+        switch.write_text("1")
 
 
 def _limit_memory(path: Path, memory_mb: int) -> None:
@@ -105,13 +118,11 @@ def _await(events: Path, line: str, seconds: float = 5) -> None:
         time.sleep(0.005)
 
 
-def _rmdir(path: Path) -> None:
-    """Only directories can be removed here, and a dying process may hold one for some milliseconds."""
-    deadline = time.monotonic() + 5
-    while path.is_dir():
-        try:
-            path.rmdir()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+def _rmdir(path: Path) -> OSError | None:
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error
+    return None
