@@ -8,12 +8,12 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from fleet import Fleet
 from load import TOOLS, load, tool
 from machine_world import connect, until
+from releasing import change, nodes, said, trust
 
 pytestmark = pytest.mark.devcloud
 WHO = ("appnode",)  # whom the tests deploy on: all that serve the site
@@ -25,29 +25,6 @@ def released(fleet: Fleet) -> Iterator[Fleet]:
     """The fleet of all tests, patient: the machines share this one's processors."""
     with fleet.edited("settings.py", '"health_timeout": 30,', '"health_timeout": 180,'):
         yield fleet
-
-
-def nodes(fleet: Fleet) -> list[str]:
-    return sorted(server.name for server in fleet.inventory().serving("appnode"))
-
-
-def trust(fleet: Fleet) -> Path:
-    return fleet.directory / ".deploymachine/certificates/guestbook.pem"
-
-
-def change(fleet: Fleet, word: str) -> str:
-    """Commit a page that says so; the commit."""
-    page = fleet.site / "entries/templates/entries/book.html"
-    text = re.sub(r"<!-- release .*? -->\n", "", page.read_text())
-    page.write_text(re.sub(r"(</body>|\Z)", f"<!-- release {word} -->\n\\1", text, count=1))
-    fleet.commit(word)
-    return fleet.git("rev-parse", "--short=8", "HEAD").strip()
-
-
-def said(fleet: Fleet) -> set[str]:
-    """What the pages of all appnodes say."""
-    pages = [fleet.get().text for _ in range(3 * len(nodes(fleet)))]  # type: ignore[attr-defined]
-    return {found[1] if (found := re.search("<!-- release (.*?) -->", page)) else "" for page in pages}
 
 
 def balancing(fleet: Fleet) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 
 import pytest
 from fleet import Fleet, own_deployment
+from load import TOOLS, load, tool
 from machine_world import until
+from releasing import change, said, signing, trust
 
 pytestmark = pytest.mark.devcloud
 ONE = "dbappbalancer1"
@@ -216,6 +219,30 @@ def test_maintenance_says_why_and_lets_in_who_works_on_it(made: Fleet) -> None:
     finally:
         fab(made, "nginx.maintenance", "--site", "guestbook", "--off")
     assert made.get().status == 200
+
+
+def test_a_deploy_and_a_way_back_of_the_only_appnode_lose_no_request(made: Fleet) -> None:
+    """Nobody else could serve meanwhile; and a signature is sent once only, whatever becomes of it."""
+    fab(made, "deploy")
+    with ExitStack() as stack:
+        visitors = stack.enter_context(load(made.server(ONE).address, trust(made), visitors=4))
+        seen = [stack.enter_context(tool(name, visitors.address)) for name in TOOLS if shutil.which(name)]
+        signatures = stack.enter_context(signing(made))
+        for word, needs in (("one", ""), ("two", "# another virtualenv, and so another gunicorn\n")):
+            with (made.site / "requirements.txt").open("a") as requirements:
+                requirements.write(needs)
+            change(made, word)
+            fab(made, "deploy")
+            visitors.goes_on(20)
+            assert said(made) == {word}
+        fab(made, "rollback")
+        visitors.goes_on(20)
+        assert said(made) == {"one"}
+    assert visitors.failures == []
+    assert [one["failed"] for one in seen] == [0] * len(seen)
+    assert set(signatures.values()) == {302}
+    kept = psql(made, "SELECT message FROM entries_entry ORDER BY id").splitlines()
+    assert [message for message in kept if message in signatures] == list(signatures)
 
 
 def certificate(made: Fleet) -> str:
