@@ -43,12 +43,15 @@ class Deployment:
     """Everything a server type may look at: settings.py, the servers there are, and the secrets.
 
     leaving: names of servers that work on for a while, and shall lead in nothing any more.
+    behind: (server name, plain type): who does that work and leads in it only where nobody else can, since it is about
+    to take over, or has handed over. An appnode that is behind gets no visitors.
     """
 
     settings: Settings
     inventory: Inventory
     secrets: Secrets
     leaving: frozenset[str] = frozenset()
+    behind: frozenset[tuple[str, str]] = frozenset()
 
     def staying(self, part: str) -> tuple[Server, ...]:
         """The servers that do the work of `part` and go on doing it. The first of them leads.
@@ -57,7 +60,19 @@ class Deployment:
         """
         nodes = [server for server in self.inventory.serving(part) if server.name not in self.leaving]
         together = min((node.booted for node in nodes), default=0.0) + TOGETHER
-        return tuple(sorted(nodes, key=lambda node: (node.booted > together, node.name)))
+        behind = self.behind
+        return tuple(sorted(nodes, key=lambda node: ((node.name, part) in behind, node.booted > together, node.name)))
+
+    def ahead(self, part: str) -> tuple[Server, ...]:
+        """The servers that do the work of `part` and are not behind, by name; all of them where every one is."""
+        nodes = self.inventory.serving(part)
+        return tuple(node for node in nodes if (node.name, part) not in self.behind) or nodes
+
+    def first(self, *parts: str) -> Server | None:
+        """Who leads where any of several types can: the first type goes before the second, who is behind after all."""
+        nodes = [(part, node) for part in parts for node in self.staying(part)]
+        ahead = (node for part, node in nodes if (node.name, part) not in self.behind)
+        return next(ahead, None) or next((node for _, node in nodes), None)
 
 
 @cache

@@ -17,7 +17,7 @@ def place(name: str) -> dict[str, str]:
 
 def is_first(server: Server, deployment: Deployment) -> bool:
     """Whether it is the one server for CRON and beats: the first tasknode, or where there is none the first appnode."""
-    return server in (deployment.staying("tasknode") or deployment.staying("appnode"))[:1]
+    return server == deployment.first("tasknode", "appnode")
 
 
 def cron(server: Server, deployment: Deployment) -> list[dict[str, Any]]:

@@ -38,8 +38,12 @@ def openings(settings: Settings) -> list[Opening]:
 
 def node(deployment: Deployment) -> Server | None:
     """The server that RabbitMQ runs on: the first broker, or, where settings.py names none, the first tasknode."""
-    kind = "broker" if has_own(deployment.settings) else "tasknode"
-    return next(iter(deployment.staying(kind)), None)
+    if not has_own(deployment.settings):
+        return deployment.first("tasknode")
+    own = deployment.first("broker")
+    # One that is behind waits for the tasknode that still has the queues; else it is the broker or nobody.
+    waits = own is not None and (own.name, "broker") in deployment.behind
+    return deployment.first("broker", "tasknode") if waits else own
 
 
 def has_own(settings: Settings) -> bool:

@@ -27,11 +27,10 @@ def openings(settings: Settings) -> list[Opening]:
 
 def _site(name: str, deployment: Deployment) -> dict[str, Any]:
     site = deployment.settings.SITES[name]
-    appnodes = deployment.inventory.serving("appnode")
     return {
         "name": name,
         "domains": list(site.domains),
-        "upstreams": [f"{node.private_ip}:{site.port}" for node in appnodes if node.private_ip],
+        "upstreams": [f"{node.private_ip}:{site.port}" for node in deployment.ahead("appnode") if node.private_ip],
         "default": not site.domains,
         "certificate": site.certificate if isinstance(site.certificate, str) else "files",
         "body_size_mb": site.body_size_mb,

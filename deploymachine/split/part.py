@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 
 PATIENCE = 3600.0  # seconds that a copy may take until it has all that the old one has
 DATABASE, CACHE, QUEUES, MEDIA = "database", "cache", "queues", "media"
+# The plain types whose work it is: (the server's name, one of these) says in `Deployment.behind` who does not lead.
+TYPES = {DATABASE: ("dbserver",), CACHE: ("cachenode",), QUEUES: ("broker", "tasknode"), MEDIA: ("appnode",)}
 # In this order they are switched: what is asked for by others first, so that nobody is told twice where it is.
 KINDS = (QUEUES, CACHE, MEDIA, DATABASE)
 
 
 @dataclass(frozen=True)
 class Moving:
-    """One kind of data on its way. part: one of KINDS. deployment: that in which old and new are both there.
+    """One kind of data on its way. part: one of KINDS. deployment: that in which old and new are both there, and the
+    new one is `behind`, until it was switched: in nothing that this part is about it leads.
 
     patience: seconds that `prepare` may take before it gives up.
     """
@@ -31,9 +34,20 @@ class Moving:
     patience: float = PATIENCE
 
     @property
+    def handed(self) -> Deployment:
+        """The deployment once this part was switched: the new one leads in it, and the old one is behind."""
+        kinds = TYPES[self.part]
+        kept = {(name, kind) for name, kind in self.deployment.behind if (name, kind) not in _each(self.new, kinds)}
+        return replace(self.deployment, behind=frozenset(kept | _each(self.old, kinds)))
+
+    @property
     def reverse(self) -> Moving:
         """The way back."""
         return replace(self, old=self.new, new=self.old)
+
+
+def _each(server: Server, kinds: tuple[str, ...]) -> set[tuple[str, str]]:
+    return {(server.name, kind) for kind in kinds}
 
 
 @dataclass(frozen=True)
