@@ -83,6 +83,13 @@ def run_lists(servers: Iterable[Server], deployment: Deployment) -> dict[str, Ru
     return {server.name: _run_list(server, deployment, config) for server in servers}
 
 
+def recipes_of(kind: str, settings: Settings) -> tuple[str, ...]:
+    """What servers of a type cook, in that order. Raises SettingsError."""
+    config = load(settings)
+    lineage = dict.fromkeys(_lineage(kind, config, settings))
+    return tuple(dict.fromkeys(recipe for name in lineage for recipe in config.roles[name].recipes))
+
+
 def code_of(kind: str, settings: Settings) -> str:
     """A hash of everything that is run on servers of a type: recipes in their order, and the bundle that has them.
 
@@ -91,9 +98,7 @@ def code_of(kind: str, settings: Settings) -> str:
     from deploymachine.bundle import bundle
 
     config = load(settings)
-    lineage = dict.fromkeys(_lineage(kind, config, settings))
-    recipes = dict.fromkeys(recipe for name in lineage for recipe in config.roles[name].recipes)
-    told = [kind, *recipes, bundle(_cookbook_paths(config, settings)).hash]
+    told = [kind, *recipes_of(kind, settings), bundle(cookbook_paths(config, settings)).hash]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
@@ -110,7 +115,7 @@ def _run_list(server: Server, deployment: Deployment, config: KokkiConfig) -> Ru
         recipes=recipes,
         whole=recipes,
         attributes={**defaults, **servertypes.attributes(server, deployment), **overrides},
-        cookbook_paths=_cookbook_paths(config, deployment.settings),
+        cookbook_paths=cookbook_paths(config, deployment.settings),
     )
 
 
@@ -184,7 +189,8 @@ def _lineage(name: str, config: KokkiConfig, settings: Settings, above: tuple[st
     yield name
 
 
-def _cookbook_paths(config: KokkiConfig, settings: Settings) -> tuple[Path, ...]:
+def cookbook_paths(config: KokkiConfig, settings: Settings) -> tuple[Path, ...]:
+    """The folders with cookbooks of the team's own. Raises SettingsError."""
     paths = tuple(settings.directory / Path(path).expanduser() for path in config.cookbook_paths)
     for path in paths:
         if not path.is_dir():

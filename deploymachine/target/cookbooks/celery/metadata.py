@@ -11,5 +11,4 @@ __config__ = {
 
 
 def __loader__(kit):  # noqa: N807 - the recipe language calls it so
-    kit.include_recipe("supervisor")
     kit.cookbook("gunicorn")

@@ -15,7 +15,3 @@ __config__ = {
         "default": None,
     },
 }
-
-
-def __loader__(kit):  # noqa: N807 - the recipe language calls it so
-    kit.include_recipe("postgresql")

@@ -2,7 +2,7 @@
 
 from kokki import *
 
-env.include_recipe("django.uv")
+env.include_recipe("supervisor", "django.uv")
 supervisor, strangers = env.cookbooks.supervisor, env.cookbook("base").strangers
 
 Directory("/srv/sites", recursive=True, mode=0o755)

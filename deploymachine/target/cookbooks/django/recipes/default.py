@@ -2,4 +2,4 @@
 
 from kokki import *
 
-env.include_recipe("django.uv", "django.sites", "django.cron")
+env.include_recipe("supervisor", "django.uv", "django.sites", "django.cron")

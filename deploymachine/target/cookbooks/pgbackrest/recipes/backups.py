@@ -2,6 +2,7 @@
 
 from kokki import *
 
+env.include_recipe("postgresql")
 library = env.cookbooks.pgbackrest
 config, postgresql = env.config.postgresql, env.cookbooks.postgresql
 version = config.version or postgresql.version()

@@ -2,5 +2,5 @@
 
 from kokki import *
 
-if not env.cookbooks.postgresql.is_retired():
+if not env.cookbook("postgresql").is_retired():
     env.include_recipe("pgbackrest.backups")

@@ -37,6 +37,4 @@ if config.databases:
         ],
     )
 elif os.path.exists(f"{FOLDER}/running.ini"):
-    Service("pgbouncer", action="stop", enabled=False)
-    for name in ("userlist.txt", "running.ini"):
-        File(f"{FOLDER}/{name}", action="delete", backup=False)
+    env.include_recipe("pgbouncer.absent")

@@ -12,9 +12,9 @@ from kokki import Fail
 @functools.cache
 def version():
     """The major version: of the cluster that is there, else of the package that Debian would install."""
-    there = [name for name in _listdir("/etc/postgresql") if os.path.isdir(f"/etc/postgresql/{name}/main")]
+    there = versions()
     if there:
-        return max(there, key=lambda name: int(name.partition(".")[0]))
+        return there[-1]
     told = subprocess.run(
         ["apt-cache", "show", "--no-all-versions", "postgresql"], capture_output=True, text=True
     ).stdout
@@ -22,6 +22,12 @@ def version():
     if found is None:
         raise Fail("apt knows no package postgresql", hint="its lists are empty or too old: run apt-get update")
     return found[1]
+
+
+def versions():
+    """The major versions of the clusters that are there, the newest last; [] where there is none."""
+    there = [name for name in _listdir("/etc/postgresql") if os.path.isdir(f"/etc/postgresql/{name}/main")]
+    return sorted(there, key=lambda name: int(name.partition(".")[0]))
 
 
 def data(version):

@@ -42,6 +42,16 @@ def refuse_to_lead_again(config):
         raise Fail("The databases here were given up to another server's; this one is not the primary", hint=WHO)
 
 
+def refuse_to_leave_alone():
+    """Databases that nobody took over are never stopped for good, nor removed."""
+    for version in versions():
+        if was_used(data(version)) and not is_replica(data(version)) and not is_retired():
+            raise Fail(
+                "PostgreSQL here is a primary: no other server has taken its databases over",
+                hint="`fab dbserver postgresql.promote --server NAME` has another take over",
+            )
+
+
 class PostgresqlCopy(Resource):
     """name: the data directory. What Debian's package puts there, never used, gives way to a copy of the primary's."""
 

@@ -7,6 +7,4 @@ from kokki import *
 if env.config.rabbitmq.run:
     env.include_recipe("rabbitmq.server", "rabbitmq.contents")
 elif os.path.exists("/etc/rabbitmq/rabbitmq.conf"):
-    Service("rabbitmq-server", action="stop", enabled=False)
-    Service("epmd.socket", action="stop", enabled=False)
-    Service("epmd", action="stop")
+    env.include_recipe("rabbitmq.absent")

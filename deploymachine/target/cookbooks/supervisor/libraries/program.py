@@ -1,6 +1,11 @@
 """A program that supervisor keeps running in, its file out."""
 
-from kokki import Environment, File, Template
+import fnmatch
+import os
+
+from kokki import Environment, Execute, File, Template
+
+PROGRAMS = "/etc/supervisor/conf.d"
 
 
 def program(name, command, user, **settings):
@@ -20,3 +25,13 @@ def without_programs(paths):
     """Have programs stopped and forgotten whose files, at those paths, nobody wants any more."""
     update = ("run", Environment.get_instance().resources["Execute"]["update supervisor"])
     return [File(path, action="delete", notifies=[update]) for path in paths]
+
+
+def forget(*patterns):
+    """Have all programs of those patterns stopped and forgotten; supervisor itself may run or not."""
+    update = Execute(
+        "forget programs", command="supervisorctl update", only_if="systemctl -q is-active supervisor", action="nothing"
+    )
+    names = os.listdir(PROGRAMS) if os.path.isdir(PROGRAMS) else []
+    gone = sorted(name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in patterns))
+    return [File(f"{PROGRAMS}/{name}", action="delete", backup=False, notifies=[("run", update)]) for name in gone]
