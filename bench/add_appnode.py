@@ -31,7 +31,7 @@ def run(rounds: int) -> dict[str, Seconds]:
         for line in ("devcloud_up", "openstack_bootem", "root provision", *LAUNCHES):
             told(here.fab(*line.split()))
         trust = here.deployment / ".deploymachine/certificates/guestbook.pem"
-        site = Site(_address(here, "loadbalancer1"), trust)
+        site = Site(address_of(here, "loadbalancer1"), trust)
         _kill(here)
         for _ in range(rounds):
             _add(here, site, found["plain"])
@@ -57,7 +57,7 @@ def _kill(here: World) -> None:
     here.fab("openstack_kill", NODE, "--yes")
 
 
-def _address(here: World, name: str) -> str:
+def address_of(here: World, name: str) -> str:
     lines = "\n".join(line.text for line in here.fab("openstack_list", "--json").lines)
     servers = json.loads(lines[lines.index("[") :])
     return next(str(one["public_ip"] or one["private_ip"]) for one in servers if one["name"] == name)

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,8 @@ WRITERS = 12
 PATIENCE = 60.0  # seconds for one answer
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
-ROWS = "SELECT message || '|' || count(*) FROM entries_entry WHERE message LIKE '{run} %' GROUP BY message"
+ROWS = "SELECT message, count(*) FROM entries_entry WHERE message LIKE '{run} %' GROUP BY message"
+ROW = r"\b({run} \d+ \d+) *\| *(\d+)"
 
 
 @dataclass
@@ -40,8 +41,12 @@ class Writing:
 
     @property
     def query(self) -> str:
-        """SQL for `counted`."""
+        """SQL whose answer `book` takes."""
         return ROWS.format(run=self.run)
+
+    def book(self, told: str) -> dict[str, int]:
+        """What psql printed, in whatever format: text -> how often it is in the book."""
+        return {text: int(count) for text, count in re.findall(ROW.format(run=self.run), told)}
 
     def goes_on(self, signatures: int, seconds: float = PATIENCE) -> None:
         """Return when that many more were acknowledged: whoever wrote them sees the site after what just happened."""
@@ -51,9 +56,12 @@ class Writing:
         assert len(self.acknowledged) >= goal, self.failures[-5:]
 
     def between(self, begin: float = 0.0, end: float = float("inf")) -> Seen:
-        """What was seen of the site from one moment of time.monotonic() to another."""
-        answers = sorted(one for one in list(self.acknowledged.values()) if begin <= one[0] <= end)
-        return Seen(tuple(at for at, _ in answers), max((took for _, took in answers), default=0.0))
+        """What was seen from the last answer before `begin` to the first after `end`, moments of time.monotonic()."""
+        answers = sorted([*self.acknowledged.values()])
+        first = max((n for n, (at, _) in enumerate(answers) if at < begin), default=0)
+        last = next((n for n, (at, _) in enumerate(answers) if at > end), len(answers) - 1)
+        within = answers[first : last + 1]
+        return Seen(tuple(at for at, _ in within), max((took for _, took in within), default=0.0))
 
     def lost(self, rows: Mapping[str, int]) -> list[str]:
         """What was acknowledged and is not in the book."""
@@ -84,11 +92,6 @@ class Seen:
     def __str__(self) -> str:
         many, each = len(self.answers), f"{self.per_second:.0f} a second"
         return f"{many} signatures, {each}; longest pause {self.pause:.2f} s, slowest answer {self.slowest:.2f} s"
-
-
-def counted(lines: Sequence[str]) -> dict[str, int]:
-    """What a database answers to `Writing.query`, as psql -At prints it: text -> how often it is in the book."""
-    return {text: int(count) for text, _, count in (line.rpartition("|") for line in lines if line)}
 
 
 @contextmanager
