@@ -6,8 +6,11 @@ import json
 import re
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
+import audits
 import pytest
+import web_audits
 from fleet import Fleet, own_deployment, served_by
 from machine_world import until
 from visitor import Visitor
@@ -26,6 +29,7 @@ SITES["guestbook"].update(domains={list(NAMES)!r}, body_size_mb=1)
 LINES = ("openstack_bootem", "root provision", "everything launch")
 PEBBLE = "/etc/pebble"
 AUTHORITY = f"pebble -config {PEBBLE}/config.json -dnsserver 127.0.0.1:8053"
+OBLIGING = "-E PEBBLE_VA_NOSLEEP=1 -E PEBBLE_WFE_NONCEREJECT=0"  # else it tries its clients' patience, by lot
 SETTINGS = {
     "listenAddress": "0.0.0.0:14000",
     "managementListenAddress": "127.0.0.1:15000",
@@ -187,7 +191,7 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     told = made.refused("dbappbalancer", "ssl.issue")
     assert "There is no certificate of guestbook yet" in told
     assert "Connection refused" in told
-    made.sudo(FIRST, f"systemd-run -q --unit test-authority -E PEBBLE_VA_NOSLEEP=1 {AUTHORITY}")
+    made.sudo(FIRST, f"systemd-run -q --unit test-authority {OBLIGING} {AUTHORITY}")
     assert until(lambda: reaches(made, FIRST, 14000))
     for line in ("kokki:dbappbalancer", "kokki:loadbalancer"):
         made.fab(*line.split())
@@ -212,6 +216,21 @@ def test_certificates_by_acme_reach_both_loadbalancers_and_are_renewed(made: Fle
     strangers = f"timeout 5 openssl s_client -ign_eof -connect {where}:4402 </dev/null 2>&1 || true"
     assert "certificate required" in made.sudo(SECOND, strangers)
     assert "BEGIN" not in made.sudo(NODE, strangers)
+
+
+def test_auditors_find_nothing_wrong_with_tls_and_nginx(made: Fleet, tmp_path: Path) -> None:
+    """As a site is that has an authority's certificate."""
+    place, address = audits.install(tmp_path / "auditors", *web_audits.PACKAGES), made.server(SECOND).address
+    authority = made.sudo(FIRST, "curl -fsk https://127.0.0.1:15000/roots/0")
+    (tmp_path / "authority.pem").write_text(authority)
+    intermediate = web_audits.against_mozillas_intermediate(place, address, NAMES[0], tmp_path / "authority.pem")
+    assert intermediate == []
+    configuration = made.sudo(SECOND, "nginx -T 2>/dev/null")
+    assert web_audits.of_nginx(place, configuration) == []
+    assert web_audits.of_nginx(place, configuration.replace("server_tokens off", "server_tokens on")) != []
+    found = web_audits.of_tls(made, NODE, address, NAMES[0], authority)
+    assert {*found} <= {"LOW"}, found
+    assert len(found.get("LOW", ())) <= 1, found
 
 
 def test_without_acme_again_nobody_asks_or_fetches(made: Fleet, visitor: Visitor) -> None:
