@@ -18,7 +18,7 @@ from deploymachine.ssh import connect, login
 
 def launch(servers: Sequence[Server], deployment: Deployment, report: Report) -> None:
     """Bring `servers` to production. Raises what went wrong; a rerun goes on where it stopped."""
-    peers = _doorkeepers(servers, deployment)
+    peers = doorkeepers(servers, deployment)
     if peers:
         report.expect([*peers, *servers])
         cook(peers, deployment, report, phase="let in")
@@ -30,7 +30,7 @@ def launch(servers: Sequence[Server], deployment: Deployment, report: Report) ->
         deploy(nodes, deployment, report)
 
 
-def _doorkeepers(servers: Sequence[Server], deployment: Deployment) -> list[Server]:
+def doorkeepers(servers: Sequence[Server], deployment: Deployment) -> list[Server]:
     """The servers outside this launch that must let these in first: an appnode's dbservers."""
     wanted = {other for server in servers for other in servertypes.lets_in(server.type)}
     others = (peer for peer in deployment.inventory if peer not in servers)

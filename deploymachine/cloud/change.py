@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from deploymachine import adminkeys
 from deploymachine.cloud import describe, groups, kill, leaks, lookup, owned, placement
+from deploymachine.cloud import retype as notes
 from deploymachine.cloud.bake import BAKED, Baking, baked, current
 from deploymachine.cloud.each import Clock, on_each, raise_failures
 from deploymachine.cloud.leaks import Leak
@@ -62,6 +63,23 @@ class Changes:
             # Last: as long as anything is unfinished, a repeat of the same command knows every name.
             for name in names:
                 HostKeys(self.settings).unpin(name)
+
+    def retype(self, kinds: Mapping[str, str]) -> None:
+        """Have servers (name -> type) be of another type, and in its security groups; repeatable. Raises CloudError."""
+        with locked(self.settings.state / "boot.lock"):
+            notes.retype(self.connection, self.settings, self._raws(), kinds)
+
+    def set_aside(self, names: Sequence[str]) -> None:
+        """Have servers be of no deployment for now. Raises CloudError."""
+        notes.set_aside(self.connection, self.settings, self._raws(), names)
+
+    def bring_back(self, names: Sequence[str]) -> None:
+        """Have servers that were set aside be of the deployment again. Raises CloudError."""
+        notes.bring_back(self.connection, self.settings, names)
+
+    def aside(self) -> list[str]:
+        """The names of the servers that were set aside. Raises CloudError."""
+        return [str(raw.name) for raw in notes.aside(self.connection, self.settings)]
 
     def belongings(self, names: Sequence[str]) -> dict[str, Belongings]:
         """What each of the servers takes with it, and what stays; a name may be that of leftovers alone.

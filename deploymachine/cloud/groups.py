@@ -197,3 +197,12 @@ def join(connection: Connection, server_id: str, group_ids: Sequence[str]) -> No
         has = list(port.security_group_ids or [])
         if missing := [one for one in group_ids if one not in has]:
             connection.network.update_port(port.id, security_groups=[*has, *missing])
+
+
+def leave(connection: Connection, server_id: str, group_ids: Iterable[str]) -> None:
+    """Take every port of the server out of the groups."""
+    gone = {*group_ids}
+    for port in connection.network.ports(device_id=server_id):
+        has = list(port.security_group_ids or [])
+        if gone & {*has}:
+            connection.network.update_port(port.id, security_groups=[one for one in has if one not in gone])

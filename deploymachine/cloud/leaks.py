@@ -11,6 +11,7 @@ from deploymachine.cloud import describe, floating, groups, kill, owned
 from deploymachine.cloud.describe import BAKE
 from deploymachine.cloud.each import Clock, on_each, raise_failures
 from deploymachine.cloud.placement import NOT_OFFERED, group_name
+from deploymachine.cloud.retype import is_aside
 from deploymachine.cloud.words import explained, status_of
 from deploymachine.settings import Settings
 
@@ -97,6 +98,8 @@ def _servers(settings: Settings, every: Iterable[RawServer]) -> Iterator[Leak]:
     for raw in every:
         if (raw.metadata or {}).get(BAKING) == settings.DEPLOYMENT:
             yield Leak("server", raw.id, raw.name, "made for a bake that did not end")
+        elif is_aside(raw, settings):
+            yield Leak("server", raw.id, raw.name, "set aside by a split, a merge or a move", data=True)
 
 
 def _addresses(connection: Connection, settings: Settings) -> Iterator[Leak]:

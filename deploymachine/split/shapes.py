@@ -84,7 +84,7 @@ def split(
     if not kinds:
         raise UsageError(
             f"Into what is {old.name} to be split?",
-            why=f"it is a {old.type}, and that has no usual way",
+            why=f"it is {a(old.type)}, and that has no usual way",
             hint=f"for example `fab split {old.type} --into {old.type},lognode`",
         )
     _check_types(kinds)
@@ -122,13 +122,13 @@ def merge(servers: Sequence[Server], into: str, inventory: Inventory, settings: 
     _check_types([kind])
     if lost := parts - set(servertypes.parts(kind)):
         raise UsageError(
-            f"A {kind} does not do what {_and(sorted(lost))} does",
+            f"{a(kind).capitalize()} does not do what {listed(sorted(lost))} does",
             hint="say another --into, or merge fewer servers",
         )
     fronts = [server for server in servers if FRONT in servertypes.parts(server.type)]
     if len(fronts) > 1:
         raise UsageError(
-            f"{_and([one.name for one in fronts])} are both what visitors come to",
+            f"{listed([one.name for one in fronts])} are both what visitors come to",
             why="one of the addresses would go",
             hint=f"have visitors come to one of them, then `fab openstack_kill {fronts[1].name}`",
         )
@@ -143,7 +143,7 @@ def move(old: Server, to: str, flavor: str, zone: str, inventory: Inventory, set
     if FRONT in servertypes.parts(old.type):
         raise UsageError(
             f"{old.name} can't be moved: visitors come to its address",
-            why=f"a {old.type} is what the sites' names point to",
+            why=f"{a(old.type)} is what the sites' names point to",
             hint="`fab openstack_resize` gives it another flavor where it is; a second one beside it: "
             f"`fab openstack_boot {old.type}2`",
         )
@@ -151,6 +151,11 @@ def move(old: Server, to: str, flavor: str, zone: str, inventory: Inventory, set
     change = Change(MOVE, {old.name: old.type}, {to: old.type}, (Newcomer(to, old.name, flavor, zone),))
     _check_served(change, inventory, settings)
     return change
+
+
+def reversed_(change: Change) -> Change:
+    """The way back: after it all is as before."""
+    return Change(change.verb, change.after, change.before)
 
 
 def _bigger(first: str | None, second: str | None) -> str:
@@ -170,14 +175,14 @@ def _keeps(kind: str, kinds: Sequence[str]) -> str:
     front = [one for one in able if FRONT in servertypes.parts(one)]
     if FRONT in servertypes.parts(kind) and not front:
         raise UsageError(
-            f"A {kind} can't be split into {_and(kinds)}",
+            f"{a(kind).capitalize()} can't be split into {listed(kinds)}",
             why="visitors come to it, and none of these is what they come to",
             hint="name a type with a loadbalancer in it",
         )
     if not able:
         raise UsageError(
-            f"A {kind} can't be split into {_and(kinds)}",
-            why=f"it does the work of {_and(servertypes.parts(kind))}, and none of these is a part of that",
+            f"{a(kind).capitalize()} can't be split into {listed(kinds)}",
+            why=f"it does the work of {listed(servertypes.parts(kind))}, and none of these is a part of that",
         )
     return kind if kind in able else (front or able)[0]
 
@@ -187,7 +192,7 @@ def _smallest(parts: Iterable[str]) -> str:
     able = [kind for kind in servertypes.names() if wanted <= set(servertypes.parts(kind))]
     if not able:
         raise UsageError(
-            f"No type does the work of {_and(sorted(wanted))}",
+            f"No type does the work of {listed(sorted(wanted))}",
             hint="merge fewer servers; `fab --list` shows the types",
         )
     return min(able, key=lambda kind: len(servertypes.parts(kind)))
@@ -212,7 +217,7 @@ def _check_types(kinds: Iterable[str]) -> None:
 def _check_asked(names: Mapping[str, str], kinds: Sequence[str], option: str) -> None:
     for kind in names:
         if kind not in kinds:
-            raise UsageError(f"{option} names a {kind}, but no new server is one", why=f"new are {_and(kinds)}")
+            raise UsageError(f"{option} names {a(kind)}, but no new server is one", why=f"new are {listed(kinds)}")
 
 
 def _check_free(names: Iterable[str], inventory: Inventory) -> None:
@@ -231,13 +236,19 @@ def _check_served(change: Change, inventory: Inventory, settings: Settings) -> N
     others = [server.type for server in inventory if server.name not in change.before]
     if lost := servertypes.lacking([*others, *change.after.values()], settings):
         raise UsageError(
-            f"Nobody would do the work of {_and(lost)} any more",
-            why=f"afterwards there are {_and([*change.after.values(), *others])}",
+            f"Nobody would do the work of {listed(lost)} any more",
+            why=f"afterwards there are {listed([*change.after.values(), *others])}",
             hint=f"add a type that does: --into {','.join([*change.after.values(), *lost])}"
             if change.verb == SPLIT
             else None,
         )
 
 
-def _and(words: Sequence[str]) -> str:
+def a(kind: str) -> str:
+    """The type with its article: "an appnode"."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """ "one, another and a third"."""
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)

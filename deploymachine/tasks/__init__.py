@@ -30,6 +30,7 @@ from deploymachine.tasks import (
     reboots,
     releases,
     servers,
+    split,
     ssh_config,
     status,
 )
@@ -89,6 +90,7 @@ def _all_tasks(directory: Path) -> list[Task[Any]]:
                 openstack_change,
                 servers,
                 reboots,
+                split,
                 status,
                 check,
                 ssh_config,
