@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from split_world import deployment
+from change_world import deployment
 
 from deploymachine.errors import ConvergeError, UsageError
 from deploymachine.report import Report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from split_world import deployment
+from change_world import deployment
 
 from deploymachine.split import plan
 from deploymachine.split.moves import moves

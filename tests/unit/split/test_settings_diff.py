@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from split_world import deployment
+from change_world import deployment
 
 from deploymachine.errors import SettingsError
 from deploymachine.settings import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from split_world import deployment
+from change_world import deployment
 
 from deploymachine.inventory import Inventory, Server
 from deploymachine.servertypes import Deployment, attributes, broker
