@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from fleet import Fleet, own_deployment
+from forge import forge
 from load import load
 from machine_world import until
+from releasing import change, said, signing
 from tasks_world import as_site
 from terminal_world import at_terminal
 
@@ -187,6 +191,70 @@ def test_settings_are_made_for_a_project(made: Fleet) -> None:
     ask = "from entries.models import Entry; from django.core.cache import cache; cache.set('a', 1)\n"
     tell = "from django.conf import settings; print(Entry.objects.count() >= 0, cache.get('a'), settings.DEBUG)"
     assert as_site(made, TASKS, check + ask + tell) == "True 1 False"
+
+
+def test_a_brokers_password_changes_and_no_task_is_lost(made: Fleet) -> None:
+    name, former = "broker-guestbook", made.secret("broker-guestbook")
+    with signing(made) as signatures:
+        assert until(lambda: len(signatures) > 3)
+        assert "is another now" in made.fab("secrets.rotate", name, "--yes")
+        signed = len(signatures)
+        assert until(lambda: len(signatures) > signed + 3)
+    assert set(signatures.values()) == {302}
+    assert made.secret(name) != former
+    left = "import django; django.setup(); from entries.models import Entry\n"
+    left += "print(Entry.objects.filter(message__startswith='signature ', words=None).count())"
+    assert until(lambda: as_site(made, ONE, left) == "0"), as_site(made, ONE, left)
+    tries = f"""
+import amqp, os
+host = os.environ["BROKER_URL"].split("@")[1].split("/")[0]
+for user, password in (("guestbook", {former!r}), ("guestbook-b", {made.secret(name)!r})):
+    try:
+        amqp.Connection(host, user, password, virtual_host="guestbook", ssl=True).connect()
+        print(user, "gets in")
+    except amqp.exceptions.AMQPError:
+        print(user, "is refused")
+"""
+    assert as_site(made, TASKS, tries).splitlines() == ["guestbook is refused", "guestbook-b gets in"]
+    assert " 0 changes" in made.fab("everything", "kokki").splitlines()[-1]
+
+
+def test_servers_fetch_with_a_key_that_is_lent_to_them(made: Fleet, tmp_path: Path) -> None:
+    """From whoever keeps the repository, and lets that one key read; the key is left nowhere."""
+    public = made.fab("git.deploy_key", "--site", "guestbook").strip()
+    address = str(next(ip_network(made.server(ONE).address + "/24", strict=False).hosts()))
+    with forge(address, tmp_path) as (port, host_key, let_in):
+        known = made.home / ".ssh/known_hosts"
+        known.write_text(f"{known.read_text()}[{address}]:{port} {host_key}\n")
+        made.add_settings(
+            f"SITES['guestbook'].update(repository='ssh://git@{address}:{port}{made.site}', fetch='deploy-key')\n"
+        )
+        change(made, "by a key")
+        told = made.refused(*BOTH, "deploy")
+        assert "can't be read" in told
+        assert public in told
+        let_in(public)
+        made.fab(*BOTH, "deploy")
+    assert said(made) == {"by a key"}
+    private = made.secret("deploy-key-guestbook").splitlines()[3] + "\n"
+    places = "--exclude-dir=venvs /etc /home /root /srv /tmp /var/lib/deploymachine /var/log /var/tmp /run /dev/shm"
+    for server in (ONE, TASKS):
+        assert made.sudo(server, f"grep -rlF -f - {places} 2>/dev/null || true", private) == ""
+        assert made.sudo(server, "pgrep -a ssh-agent || true") == ""
+    made.add_settings("SITES['guestbook'].update(repository='guestbook', fetch='auto')\n")
+
+
+def test_what_one_server_has_built_the_other_is_brought(made: Fleet) -> None:
+    with (made.site / "requirements.txt").open("a") as requirements:
+        requirements.write("docopt==0.6.2\n")  # has no wheel but those that are built of it
+    change(made, "built once")
+    made.fab("dbappbalancer", "deploy")
+    [wheel] = (made.directory / ".deploymachine/wheels/guestbook").glob("docopt-*.whl")
+    made.fab("tasknode", "deploy")
+    assert as_site(made, TASKS, "import docopt; print(docopt.__version__)") == "0.6.2"
+    built = {name: made.sudo(name, "cd /srv/sites/guestbook/.cache; find uv -name '*.whl'") for name in (ONE, TASKS)}
+    assert (wheel.name in built[ONE], wheel.name in built[TASKS]) == (True, False), built
+    assert wheel.name in made.sudo(TASKS, "ls /srv/sites/guestbook/.cache/wheels")
 
 
 def test_the_password_is_nowhere_to_be_read(made: Fleet) -> None:
