@@ -143,8 +143,7 @@ def join(about: Work) -> None:
     """Those who begin with a type's work do all of it, behind those who have it: copies, releases, no visitors."""
     here = about.at(DURING)
     about.cloud(here).keep_groups()
-    if about.primary:
-        _database.record_primary(here.inventory.named(about.primary), here)
+    _note_primary(about, here)
     servers = about.named([*about.change.joining, *about.grown], here)
     if peers := doorkeepers(servers, here):
         about.report.expect([*peers, *servers])
@@ -166,6 +165,7 @@ def unjoin(about: Work) -> None:
 
 
 def copy(about: Work) -> None:
+    _note_primary(about, about.at(DURING))
     for move in about.moves:
         about.say(f"{move.part}: from {move.old} to {move.new}")
         part(move).prepare(about.moving(move))
@@ -251,14 +251,24 @@ def finish(about: Work) -> None:
         about.cloud(here).delete([server.name for server in there], about.progress(about.report, there))
 
 
+def _note_primary(about: Work, here: Deployment) -> None:
+    """Who leads is the one who has led, whoever comes beside it."""
+    if about.primary:
+        _database.record_primary(here.inventory.named(about.primary), here)
+
+
 def _begins(server: Server, about: Work) -> set[str]:
     return {*about.change.gains(server.name)}
 
 
 def _release(nodes: Sequence[Server], here: Deployment, about: Work) -> None:
     """Release on the new ones what the others serve, though its branch may be further."""
+    appnodes = here.inventory.serving("appnode")
+    if not any(node in appnodes for node in nodes):  # they take it from those by themselves, under the same name
+        deploy(nodes, here, about.report)
+        return
     for name in here.settings.SITES:
-        others = [one for one in here.inventory.serving("appnode") if one not in nodes and one.state == "ACTIVE"]
+        others = [one for one in appnodes if one not in nodes and one.state == "ACTIVE"]
         current = next((found for one in others if (found := state_of(name, one, here).get("current"))), None)
         deploy(nodes, here, about.report, sites=[name], ref=str(current["sha"]) if current else None)
 
