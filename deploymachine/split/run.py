@@ -123,14 +123,18 @@ def begin(about: Work, settings: Settings) -> Journal:
 
 def refuse_second(settings: Settings) -> None:
     """Raises UsageError where a change is under way here, or done and not finished."""
-    there = journals.read(settings)
-    if there is None:
-        return
+    if (there := journals.read(settings)) is not None:
+        what, why, hint = under_way(there)
+        raise UsageError(what, why=why, hint=hint)
+
+
+def under_way(there: Journal) -> tuple[str, str, str]:
+    """What is under way, since when and how it went, and what to do about it, in words."""
     command = there.command
-    raise UsageError(
+    return (
         f"A {there.change.verb} of {', '.join(there.change.before)} is {_how_far(there)}",
-        why=f"begun {there.id}" + (f"; {there.said}" if there.said else ""),
-        hint=f"`{command} --finish` removes the old data, `{command} --abort` goes back"
+        f"begun {there.id}" + (f"; {there.said}" if there.said else ""),
+        f"`{command} --finish` removes the old data, `{command} --abort` goes back"
         if there.state == DONE
         else f"`{command} --resume` goes on, `{command} --abort` goes back",
     )

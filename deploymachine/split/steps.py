@@ -39,28 +39,22 @@ def steps(about: Work) -> list[Step]:
     """All of a change, in their order."""
     change, moves = about.change, about.moves
     new, grown = listed(change.joining), listed(about.grown)
-    stays, goes = [name for name in change.retyped if change.loses(name)], change.going
+    begins = listed([*change.joining, *about.grown])
+    ends = listed([*(name for name in change.retyped if change.loses(name)), *change.going])
     found = [
-        Step(BOOT, f"{new} is booted", work.boot, work.unboot) if new else None,
-        Step(PROVISION, f"{new} is provisioned", work.provision) if new else None,
-        Step(GROW, f"{grown} is noted as {_types(about, about.grown)}", work.grow, work.ungrow) if grown else None,
-        Step(
-            JOIN,
-            f"{listed([*change.joining, *about.grown])}: let in by the others, cooked, released",
-            work.join,
-            work.unjoin,
-        ),
-        Step(COPY, f"copies are made and follow: {_parts(moves)}", work.copy) if moves else None,
+        Step(BOOT, f"boot {new}", work.boot, work.unboot) if new else None,
+        Step(PROVISION, f"provision {new}", work.provision) if new else None,
+        Step(GROW, f"have the cloud note {_types(about, about.grown)}", work.grow, work.ungrow) if grown else None,
+        Step(JOIN, f"let in and cook {begins}{_released(about)}", work.join, work.unjoin) if begins else None,
+        Step(COPY, f"copy, and have the copies follow: {_parts(moves)}", work.copy) if moves else None,
         *(_switch(move) for move in moves),
-        Step(PROVE, "every site is asked for through every balancer", work.prove),
-        Step(RETYPE, f"the cloud notes {_types(about, change.retyped)}", work.retype, work.unretype)
+        Step(PROVE, "ask for every site through every balancer", work.prove),
+        Step(RETYPE, f"have the cloud note {_types(about, change.retyped)}", work.retype, work.unretype)
         if change.retyped
         else None,
-        Step(SETTLE, "every server is cooked as it is to be, and knows the others", work.settle, work.unsettle),
-        Step(LEAVE, f"{listed([*stays, *goes])} stops what others do now; data stay", work.leave, work.unleave)
-        if stays or goes
-        else None,
-        Step(CHECK, "every site is asked for once more", work.prove),
+        Step(SETTLE, "cook every server as it is to be", work.settle, work.unsettle),
+        Step(LEAVE, f"stop on {ends} what others do now; data stay", work.leave, work.unleave) if ends else None,
+        Step(CHECK, "ask for every site once more", work.prove),
     ]
     return [step for step in found if step is not None]
 
@@ -77,6 +71,12 @@ def _switch(move: Move) -> Step:
         lambda about: work.back(about, move),
         notices.get(move.part, "nothing"),
     )
+
+
+def _released(about: Work) -> str:
+    change = about.change
+    serves = [name for name in (*change.joining, *about.grown) if {"appnode", "tasknode"} & {*change.gains(name)}]
+    return f"; release the sites on {listed(serves)}" if serves else ""
 
 
 def _types(about: Work, names: tuple[str, ...]) -> str:

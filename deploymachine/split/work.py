@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
 import importlib
-import ssl
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from deploymachine import drain
+from deploymachine import databases, drain
 from deploymachine.cook import cook
 from deploymachine.deploy import deploy
-from deploymachine.errors import ReleaseError
 from deploymachine.inventory import Server
 from deploymachine.launch import doorkeepers, tell_lognodes
 from deploymachine.leading import state_of
 from deploymachine.provision import provision as provision_servers
 from deploymachine.report import Report
-from deploymachine.servertypes import Deployment, _database, appnode
-from deploymachine.split import leaving
+from deploymachine.servertypes import Deployment, _database
+from deploymachine.split import leaving, visiting
 from deploymachine.split.moves import Move
-from deploymachine.split.part import MEDIA, PATIENCE, Moving, Part, Size, Switched
+from deploymachine.split.part import DATABASE, MEDIA, PATIENCE, Moving, Part, Size, Switched
 from deploymachine.split.shapes import Change
 from deploymachine.split.states import AFTER, BEFORE, DURING, booted, deployment_in
 
 if TYPE_CHECKING:
     from deploymachine.cloud import BootSpec, Cloud
 
-SECONDS = 60.0  # that a site may take until it answers through a balancer
 SITES = {"appnode", "tasknode"}
 Progress = Callable[[str, str], None]
 
@@ -188,11 +183,7 @@ def back(about: Work, move: Move) -> None:
 
 def prove(about: Work) -> None:
     """Ask for every site through every balancer. Raises ReleaseError where one does not answer in time."""
-    here = about.look()
-    for balancer in here.inventory.serving("loadbalancer"):
-        for name in here.settings.SITES:
-            _asked(balancer, name, here)
-            about.say(f"{name} answers through {balancer.name}")
+    visiting.ask_all(about.look(), about.say)
 
 
 def retype(about: Work) -> None:
@@ -240,6 +231,8 @@ def finish(about: Work) -> None:
     change = about.change
     about.cloud(about.look()).bring_back(change.going)
     for move in about.moves:
+        if move.part == DATABASE:
+            _back_up(about, move.new)
         if move.old in change.after:
             part(move).finish(about.moving(move))
     after = about.at(AFTER)
@@ -255,6 +248,14 @@ def _note_primary(about: Work, here: Deployment) -> None:
     """Who leads is the one who has led, whoever comes beside it."""
     if about.primary:
         _database.record_primary(here.inventory.named(about.primary), here)
+
+
+def _back_up(about: Work, name: str) -> None:
+    """With the old data go the backups that the old server had on its disk: whoever leads now has one of its own."""
+    here = about.look()
+    server = here.inventory.named(name)
+    if not databases.look(server, "backups", here)["backups"]:
+        databases.do(server, "backup", here, about.report)
 
 
 def _begins(server: Server, about: Work) -> set[str]:
@@ -299,35 +300,3 @@ def _tell(about: Work, move: Move, told: Switched) -> None:
 def _end(about: Work, notes: Iterable[str]) -> None:
     for note in notes:
         about.say(f"warning: {note}")
-
-
-def _asked(balancer: Server, site: str, here: Deployment) -> None:
-    described, deadline = here.settings.SITES[site], time.monotonic() + SECONDS
-    host = appnode.site_hosts(described, here)[0]
-    while True:
-        try:
-            status = _status(balancer.address, host, described.health_path)
-            why = f"it answers {status}"
-        except (OSError, http.client.HTTPException) as error:
-            status, why = 0, str(error) or type(error).__name__
-        if status == 200:
-            return
-        if time.monotonic() > deadline:
-            raise ReleaseError(
-                f"{site} does not answer through {balancer.name}",
-                where=balancer.where,
-                why=f"{why} for {SECONDS:.0f} s",
-            )
-        time.sleep(0.5)
-
-
-def _status(address: str, host: str, path: str) -> int:
-    """What a visitor is answered. The certificate is not what is asked about: it may be one of ours."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(address, timeout=10, context=context)
-    try:
-        connection.request("GET", path, headers={"Host": host})
-        return connection.getresponse().status
-    finally:
-        connection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 from invoke.exceptions import Exit
 
@@ -10,6 +12,9 @@ from deploymachine.tasks._report import reported
 from deploymachine.tasks._selection import selected, selected_or_none
 from deploymachine.tasks._table import print_json
 from deploymachine.tasks._task import task
+
+if TYPE_CHECKING:
+    from deploymachine.status.judging import Concern
 
 PENDING = 2
 
@@ -29,13 +34,25 @@ def status(_: Context, json: bool = False) -> None:
     if not seen and not json:
         print(f"The deployment {settings().DEPLOYMENT} has no servers. `fab openstack_bootem` boots them.")
         return
-    found = judging.concerns(seen, now)
+    found = [*_under_way(), *judging.concerns(seen, now)]
     if json:
         print_json({"deployment": settings().DEPLOYMENT, **shown.values(seen, found, now)})
     else:
         shown.show(seen, found, now)
     if found:
         raise Exit(code=1)
+
+
+def _under_way() -> list[Concern]:
+    """A split, a merge or a move that has not come to its end."""
+    from deploymachine.split import journal, run
+    from deploymachine.status.judging import SOON, Concern
+
+    there = journal.read(settings())
+    if there is None:
+        return []
+    what, why, hint = run.under_way(there)
+    return [Concern(next(iter(there.change.before)), "split", SOON, f"{what}, {why}", hint)]
 
 
 @task()
