@@ -73,24 +73,26 @@ def run(
     it was cut.
     """
     load = bundle(cookbook_paths)
-    channel = connection.open(_command(sudo_password is not None))
+    channel = connection.open(command_line(sudo_password is not None))
     talk = _Talk(connection.server, channel, load, attachment, show, prove)
     try:
-        channel.sendall(_opening(load, {**request, "prove": prove is not None}, attachment, sudo_password))
+        channel.sendall(opening(load, {**request, "prove": prove is not None}, attachment, sudo_password))
         return _conclude(connection.server, channel, talk.events(), talk.refused)
     except broken() as error:
-        raise _never_began(connection.server, channel) or cut(connection.server, error) from None
+        raise never_began(connection.server, channel) or cut(connection.server, error) from None
     finally:
         with suppress(*broken()):
             channel.close()
 
 
-def _command(sudo: bool) -> str:
+def command_line(sudo: bool) -> str:
+    """What the login shell is told to run."""
     words = ["python3", "-I", "-S", "-c", LOADER]
     return shlex.join(["sudo", "-k", "-S", "-p", "", "--", *words] if sudo else words)
 
 
-def _opening(load: Bundle, request: Event, attachment: bytes, sudo_password: Secret | None) -> bytes:
+def opening(load: Bundle, request: Event, attachment: bytes, sudo_password: Secret | None) -> bytes:
+    """What is written to it first of all."""
     bootstrap = (TARGET / "bootstrap.py").read_bytes()
     body = json.dumps(on_the_wire(request)).encode()
     header = {"bundle": load.hash, "request": len(body), "attachment": len(attachment)}
@@ -99,7 +101,7 @@ def _opening(load: Bundle, request: Event, attachment: bytes, sudo_password: Sec
     return password + mark + bootstrap + json.dumps(header).encode() + b"\n" + body
 
 
-def _lines(channel: paramiko.Channel) -> Iterator[bytes]:
+def lines(channel: paramiko.Channel) -> Iterator[bytes]:
     """The server's lines as they come. Paramiko's own file object reads in blocks and would hold them back."""
     rest = b""
     while data := channel.recv(1 << 16):
@@ -122,8 +124,8 @@ class _Talk:
     def events(self) -> list[Event]:
         """Answer and show every event; those that tell how the run ended."""
         telling: list[Event] = []
-        for line in _lines(self.channel):
-            event = _parsed(self.server, line)
+        for line in lines(self.channel):
+            event = parsed(self.server, line)
             if event["event"] in {"ready", "bundle-wanted"}:
                 self._send(wanted=event["event"] == "bundle-wanted")
                 continue
@@ -149,7 +151,8 @@ class _Talk:
             self.channel.sendall(UNDO)
 
 
-def _parsed(server: Server, line: bytes) -> Event:
+def parsed(server: Server, line: bytes) -> Event:
+    """The event of a line. Raises ConvergeError where it is none."""
     try:
         event = json.loads(line)
         if isinstance(event, dict) and "event" in event:
@@ -174,7 +177,7 @@ def _conclude(
     if refused:
         raise refused[0]
     if done is None and failure is None:
-        raise _never_began(server, channel, code) or cut(server)
+        raise never_began(server, channel, code) or cut(server)
     error = _error(server, failure, failed) if code == 1 or done is None else None
     state = "failed" if error else str(done["state"] if done else "failed")
     totals, result = (done.get("totals", {}), done.get("result", {})) if done else ({}, {})
@@ -210,7 +213,7 @@ def _resource_error(server: Server, failed: Event) -> ConvergeError:
     )
 
 
-def _never_began(server: Server, channel: paramiko.Channel, code: int | None = None) -> ConvergeError | None:
+def never_began(server: Server, channel: paramiko.Channel, code: int | None = None) -> ConvergeError | None:
     """The error for a command that ended before our program on the server said a word; None: it was cut."""
     code = channel.recv_exit_status() if code is None and channel.exit_status_ready() else code
     said = _stderr(channel)

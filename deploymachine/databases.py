@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deploymachine.converge import Event, Result, run
 from deploymachine.cook import ask, checked, cook, on_all, sudo_password
@@ -15,6 +15,9 @@ from deploymachine.moments import written
 from deploymachine.report import Report
 from deploymachine.servertypes import Deployment, _database
 from deploymachine.ssh import connect, login
+
+if TYPE_CHECKING:
+    from deploymachine.split.part import Switched
 
 
 def primary_among(servers: Sequence[Server], deployment: Deployment) -> Server:
@@ -90,16 +93,22 @@ def old_primary(new: Server, deployment: Deployment) -> Old | None:
     return None
 
 
-def promote(new: Server, old: Server | None, deployment: Deployment, report: Report) -> None:
-    """Have `new` take over, from `old` where that one can be given up; then tell everybody who runs sites.
+def promote(new: Server, old: Server | None, deployment: Deployment, report: Report) -> Switched:
+    """Have a replica lead: by a switchover from `old`, which is given up; None: from nobody, who is gone.
 
-    The old one is stopped first, for good; the new one waits for all that it wrote. A rerun goes on where it stopped.
+    A rerun goes on where it stopped.
     """
-    end = do(old, "retire", deployment, report)["lsn"] if old is not None else 0
-    do(new, "promote", deployment, report, from_lsn=end)
+    from deploymachine.split import database, part
+
+    if old is not None:
+        moving = part.Moving(part.DATABASE, old, new, deployment, report)
+        database.prepare(moving)
+        return database.switch(moving)
+    do(new, "promote", deployment, report, from_lsn=0)
     _database.record_primary(new, deployment)
     sites = [node for node in _database.nodes(deployment) if node != new]
     cook([new, *sites], deployment, report)
+    return part.Switched()
 
 
 def follow(server: Server, deployment: Deployment, report: Report) -> None:

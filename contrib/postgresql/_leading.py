@@ -55,7 +55,10 @@ def primary(_: Context) -> None:
     }
 )
 def promote(_: Context, server: str, yes: bool = False, yes_i_mean_it: str = "") -> None:
-    """Have a replica lead, the old primary stopped for good: `fab dbserver postgresql.promote --server dbserver2`."""
+    """Have a replica lead, the old primary given up: `fab dbserver postgresql.promote --server dbserver2`.
+
+    What both hold is compared; sites are held for a moment, and then write to the new one. Nothing is lost.
+    """
     from deploymachine import databases
 
     here = deployment()
@@ -71,7 +74,11 @@ def promote(_: Context, server: str, yes: bool = False, yes_i_mean_it: str = "")
     elif not agreed(f"{_handing_over(old.server.name if old else '')}{new.name} leads from now on. Go on?", yes):
         raise UsageError("Nobody was promoted")
     with reported() as shown:
-        databases.promote(new, None if old is None or old.silent else old.server, here, shown)
+        done = databases.promote(new, None if old is None or old.silent else old.server, here, shown)
+    for line in done.proof:
+        print(line)
+    if done.pause:
+        print(f"Sites were held for {done.pause:.2f} s")
     if old is not None:
         print(f"`fab server:{old.server.name} postgresql.follow --server {old.server.name}` makes it a replica")
 
@@ -91,7 +98,7 @@ def follow(_: Context, server: str, yes: bool = False) -> None:
 
 
 def _handing_over(old: str) -> str:
-    return f"{old} stops taking writes, for good: sites can't write for a moment. " if old else ""
+    return f"{old} gives its databases up: sites are held for a moment. " if old else ""
 
 
 def _state_row(name: str, found: dict[str, Any]) -> list[str]:

@@ -45,6 +45,7 @@ class Deployment:
     leaving: names of servers that work on for a while, and shall lead in nothing any more.
     behind: (server name, plain type): who does that work and leads in it only where nobody else can, since it is about
     to take over, or has handed over. An appnode that is behind gets no visitors.
+    leads: the name of whoever leads the databases; "": whom the note names.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class Deployment:
     secrets: Secrets
     leaving: frozenset[str] = frozenset()
     behind: frozenset[tuple[str, str]] = frozenset()
+    leads: str = ""
 
     def staying(self, part: str) -> tuple[Server, ...]:
         """The servers that do the work of `part` and go on doing it. The first of them leads.

@@ -24,7 +24,7 @@ def primary(deployment: Deployment) -> Server | None:
     What is noted here is no more than a claim: a server whose own data say otherwise refuses to be cooked.
     """
     keepers = deployment.inventory.serving("dbserver")
-    noted = _noted(deployment)
+    noted = deployment.leads or _noted(deployment)
     return next((one for one in keepers if one.name == noted), None) or next(iter(deployment.staying("dbserver")), None)
 
 

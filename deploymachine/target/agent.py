@@ -40,7 +40,7 @@ def run(request: Event, stdin: BinaryIO, attachment: int) -> int:
     with _scratch_directory(attachment) as directory:
         if attachment:
             request["attachment"] = _spool(stdin, attachment, directory)
-        answers = os.dup(0) if request.get("prove") else None
+        answers = os.dup(0) if request.get("prove") or request.get("talk") else None
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nothing that runs here may read what is left of stdin
         try:
             return _dispatch(request, emit, answers)
@@ -75,6 +75,10 @@ def _dispatch(request: Event, emit: Emit, answers: Optional[int]) -> int:
             from kokki.runner import cook
 
             return cook(request, emit, _way_in(emit, answers))
+        if command == "switchover" and answers is not None:
+            from database.switchover import main
+
+            return main(request, emit, answers)
         return int(import_module(command if command in MODULES else "guard").main(request, emit))
     except (
         Exception

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Mapping
 from release.steps import Emit, Steps
 from release.values import Failure
 
-from database import backups, cluster, copies, replica, restore
+from database import backups, cluster, copies, fence, keeper, proof, replica, restore
 
 Request = Mapping[str, Any]
 Result = Dict[str, Any]
@@ -15,6 +15,8 @@ Result = Dict[str, Any]
 # Those that change nothing that a cook looks at need not wait for one.
 LOOKING: Mapping[str, Callable[[Request, Steps], Result]] = {
     "state": lambda _request, steps: cluster.state(steps),
+    "standing": lambda _request, _steps: keeper.look(),
+    "replay": lambda _request, _steps: proof.go_on(),
     "backups": lambda _request, steps: backups.told(steps),
     "backup": lambda request, steps: backups.make(bool(request.get("full")), steps),
     "drill": lambda _request, steps: backups.drill(steps),
@@ -27,8 +29,9 @@ LOOKING: Mapping[str, Callable[[Request, Steps], Result]] = {
 CHANGING: Mapping[str, Callable[[Request, Steps], Result]] = {
     "restore": lambda request, steps: restore.restore(str(request.get("to_time") or ""), steps),
     "promote": lambda request, steps: replica.promote(int(request.get("from_lsn") or 0), steps),
-    "retire": lambda _request, steps: replica.retire(steps),
     "follow": lambda _request, steps: replica.set_aside(steps),
+    "rejoin": lambda _request, steps: fence.rejoin(steps),
+    "discard": lambda _request, steps: fence.discard(steps),
 }
 
 

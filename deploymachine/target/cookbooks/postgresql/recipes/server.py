@@ -53,6 +53,7 @@ unit = SystemdUnit(
     "postgresql@.service.d/deploymachine.conf",
     content=Template("postgresql/unit.conf.j2", {"writes": postgresql.writes(env)}),
 )
+SystemdUnit("postgresql@.service.d/deploymachine-retired.conf", content=StaticFile("postgresql/retired.conf"))
 Service("postgresql", enabled=True)
 Service(
     f"postgresql@{version}-main",

@@ -1,0 +1,152 @@
+"""Databases that follow on another server in, led by that server out: sites are held for a moment, nothing is lost.
+
+Before the moment everybody is connected and ready, and the copy is compared. In it: sites are held, the old server
+stops and says up to where its log goes, the new one has all of that, the old one is fenced for good, and only then is
+the new one promoted, tried, and are sites let go. Until the fence everything puts itself back; see target/database.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from deploymachine import databases
+from deploymachine.cook import cook
+from deploymachine.errors import ConvergeError, UsageError
+from deploymachine.inventory import Server
+from deploymachine.servertypes import Deployment, _database
+from deploymachine.split import handing
+from deploymachine.split.part import Moving, Size, Switched
+
+NEAR = 16 << 20  # bytes of log that may be missing when a copy counts as there
+LOOK = 1.0  # seconds between two looks at a copy
+MEGABYTE = 1 << 20
+
+
+def measure(moving: Moving) -> Size:
+    """How large the databases are that have to be copied. Raises ConnectError, ConvergeError."""
+    told = databases.look(moving.old, "state", moving.deployment)
+    size = int(told.get("size") or 0)
+    return Size(size, f"{size / 1e6:.0f} MB of databases (PostgreSQL {told['version']})")
+
+
+def prepare(moving: Moving) -> None:
+    """Have the new server follow, with all but the last of what the old one writes; repeatable.
+
+    Raises UsageError where it is no replica, ConvergeError where it can't catch up within `moving.patience`.
+    """
+    old, new = _standing(moving)
+    if _is_done(old, new):
+        return
+    if old["role"] == "fenced" and new["role"] == "replica":
+        return  # cut between the fence and the promotion: it has everything already
+    if new["role"] == "fenced":
+        _rejoin(moving)
+    elif new["role"] != "replica":
+        raise UsageError(
+            f"{moving.new.name} can't take over: its PostgreSQL is {new['role']}",
+            hint=f"`fab server:{moving.new.name} launch` makes it a replica",
+        )
+    databases.look(moving.new, "replay", moving.deployment)
+    _catch_up(moving)
+
+
+def switch(moving: Moving) -> Switched:
+    """Have the new server lead; repeatable. Where it fails before the fence, all is as it was, and it raises.
+
+    Raises handing.StuckError where a server that does not answer would have to be known of; `switch` again goes on.
+    """
+    old, new = _standing(moving)
+    handing.refuse_two_primaries(moving, old, new)
+    cook(
+        handing.poolers(moving.deployment),
+        replace(moving.deployment, leads=moving.new.name),
+        moving.report,
+        phase="make ready",
+        recipes=("pgbouncer.next",),
+    )
+    switched = handing.hand_over(moving, old, new)
+    _database.record_primary(moving.new, moving.deployment)
+    led = replace(moving.deployment, leads=moving.new.name)
+    cook([moving.new, *_others(moving, led)], led, moving.report)
+    return switched
+
+
+def back(moving: Moving, gone: bool = False) -> None:
+    """Have the old server lead again, with all that was written since; repeatable.
+
+    gone: the new one is off for good, as a person said: what only that one has is lost. Raises as `switch`.
+    """
+    old, new = _standing(moving)
+    if old["role"] == "primary":
+        handing.refuse_two_primaries(moving, old, new)
+        _database.record_primary(moving.old, moving.deployment)
+        return
+    if old["role"] == "fenced" and new["role"] in (
+        ("replica", "fenced", "unreachable") if gone else ("replica", "fenced")
+    ):
+        handing.take_back(moving, new)
+        _database.record_primary(moving.old, moving.deployment)
+        return
+    prepare(moving.reverse)
+    switch(moving.reverse)
+
+
+def finish(moving: Moving) -> None:
+    """Remove the data that the old server gave up. Raises ConvergeError where it did not; repeatable."""
+    databases.do(moving.old, "discard", moving.deployment, moving.report)
+
+
+def _standing(moving: Moving) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What both say they are; role "unreachable" for one that does not answer."""
+    return handing.standing(moving.old, moving), handing.standing(moving.new, moving)
+
+
+def _is_done(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return (new["role"], old["role"] != "primary") == ("primary", True)
+
+
+def _catch_up(moving: Moving) -> None:
+    """Wait until the copy misses little. Raises ConvergeError."""
+    began, first = time.monotonic(), None
+    while (missing := _missing(moving)) > NEAR:
+        first = missing if first is None else first
+        if time.monotonic() - began > moving.patience:
+            raise ConvergeError(
+                f"{moving.new.name} does not catch up with {moving.old.name}",
+                where=moving.new.where,
+                why=f"{missing // MEGABYTE} MB are missing after {moving.patience:.0f} s; "
+                f"in the beginning it was {first // MEGABYTE} MB",
+                hint="try again when less is written, or give it a bigger flavor or a faster disk",
+            )
+        time.sleep(LOOK)
+
+
+def _missing(moving: Moving) -> int:
+    """Bytes of log that the new one has not replayed. Raises ConvergeError where it follows no more."""
+    told = databases.look(moving.new, "state", moving.deployment)
+    if told["role"] != "replica":
+        raise ConvergeError(f"{moving.new.name} follows no more: its PostgreSQL is {told['role']}")
+    at = databases.look(moving.old, "standing", moving.deployment)
+    has = databases.look(moving.new, "standing", moving.deployment)
+    if at["role"] != "primary":
+        raise ConvergeError(f"{moving.old.name} does not lead: its PostgreSQL is {at['role']}")
+    if at["system"] != has["system"]:
+        raise ConvergeError(f"{moving.new.name} is no copy of {moving.old.name}, but of another server")
+    return max(0, int(at["lsn"]) - int(has["lsn"]), 0 if told["receiving"] else NEAR + 1)
+
+
+def _rejoin(moving: Moving) -> None:
+    """Have the new one, which was given up before, follow again; it lacks only what was written since."""
+    led = replace(moving.deployment, leads=moving.old.name)
+    databases.do(moving.new, "rejoin", led, moving.report)
+    cook([moving.old], led, moving.report)
+    cook([moving.new], led, moving.report)
+
+
+def _others(moving: Moving, led: Deployment) -> list[Server]:
+    """Those besides the two to whom it matters who leads: sites, and replicas that shall follow another one now."""
+    keepers = [keeper for keeper in led.inventory.serving("dbserver") if keeper.state == "ACTIVE"]
+    found = dict.fromkeys([*handing.poolers(led), *keepers])
+    return [server for server in found if server not in (moving.old, moving.new)]
