@@ -28,9 +28,10 @@ TABLES = """SELECT json_agg(json_build_array(format('%I.%I', nspname, relname), 
   WHERE relkind IN ('r', 'm') AND relpersistence <> 't'
   AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast');"""
 SUM = "SELECT json_build_array(count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)) FROM ONLY {}"
+# Asked for in the moment itself: no transaction keeps on seeing a sequence as it was.
+SEQUENCES = """SELECT coalesce(json_object_agg(format('%I.%I', schemaname, sequencename),
+    json_build_array(last_value, increment_by)), '{}') FROM pg_catalog.pg_sequences;"""
 MORE = """SELECT json_build_object(
-  'sequences', (SELECT coalesce(json_object_agg(format('%I.%I', schemaname, sequencename),
-    json_build_array(last_value, increment_by)), '{}') FROM pg_catalog.pg_sequences),
   'large objects', (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata),
   'extensions', (SELECT coalesce(json_object_agg(extname, extversion), '{}') FROM pg_catalog.pg_extension),
   'missing', (SELECT coalesce(json_agg(extname), '[]') FROM pg_catalog.pg_extension e WHERE NOT EXISTS
@@ -56,6 +57,7 @@ class Prover:
 
     def __init__(self) -> None:
         self.sessions: Dict[str, Console] = {}
+        self.sequences: Dict[str, Any] = {}
         self.holds = False
 
     def ready(self, _line: Line) -> Line:
@@ -74,8 +76,9 @@ class Prover:
         """Begin to see this moment in all databases, and have a replica replay no further."""
         for session in self.sessions.values():
             session.send(BEGIN)
-        for session in self.sessions.values():
+        for name, session in self.sessions.items():
             session.answer(10)
+            self.sequences[name] = json.loads("\n".join(session.ask(SEQUENCES)))
         if line.get("hold"):
             self.holds = True
             self.sessions["postgres"].ask("SELECT pg_wal_replay_pause();")
@@ -83,7 +86,9 @@ class Prover:
 
     def digest(self, _line: Line) -> Line:
         """Of every database its tables, sequences and extensions; of the server its roles and settings."""
-        found = {name: _digest(session) for name, session in self.sessions.items()}
+        found = {
+            name: {**_digest(session), "sequences": self.sequences[name]} for name, session in self.sessions.items()
+        }
         server = json.loads("\n".join(self.sessions["postgres"].ask(SERVER)))
         return {"databases": found, "server": server}
 
