@@ -20,6 +20,7 @@ OURS = (
     (r"site-(?P<of>.+)-tls-key", "the self-signed certificate of {of}", "site-tls"),
     (r"server-(?P<of>.+)-tls-key", "what proves {of} to its peers", "server-tls"),
     (r"cache", "the sites' cache", "cache"),
+    (r"cache-keeper", "telling a cachenode whom to copy", "cache-replica"),
     (r"cache-replica", "cachenodes that copy another", "cache-replica"),
     (r"broker-(?P<of>.+)", "the broker, for {of}", "broker"),
     (r"deploy-key-(?P<of>.+)", "fetching the code of {of}", ""),

@@ -31,6 +31,11 @@ def attributes(server: Server, deployment: Deployment) -> dict[str, Any]:
             "password": secrets.password("cache-replica"),
             "besides": secrets.besides("cache-replica"),
         },
+        "redis.keeper": {
+            "user": f"{deployment_name}.keeper",
+            "password": secrets.password("cache-keeper"),
+            "besides": secrets.besides("cache-keeper"),
+        },
         "redis.replica_of": None if server in first else next((one.private_ip for one in first), None),
     }
 
@@ -42,9 +47,11 @@ def openings(settings: Settings) -> list[Opening]:
 def urls(site: str, deployment: Deployment) -> Secret | None:
     """Where a site finds its cache: the node that is written to, then those that copy it; None where there is none.
 
-    Each site has a numbered database, so that one that empties its cache leaves the others' alone.
+    Each site has a numbered database, so that one that empties its cache leaves the others' alone. Of one that is about
+    to take over, or has handed over, nobody is told.
     """
-    nodes = deployment.staying("cachenode")
+    every = deployment.staying("cachenode")
+    nodes = [node for node in every if (node.name, "cachenode") not in deployment.behind] or every
     number = list(deployment.settings.SITES).index(site)
     login = f"{_user(deployment)}:{quote(deployment.secrets.password('cache'), safe='')}" if nodes else ""
     scheme = _private.scheme("redis", deployment.settings)

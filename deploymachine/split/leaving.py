@@ -48,7 +48,9 @@ def stop(server: Server, during: Deployment, report: Report) -> list[str]:
 
 def remove(server: Server, before: str, after: Deployment, report: Report) -> list[str]:
     """Remove what `shrink` kept: data, configuration with its secrets, packages. For good; repeatable. As `shrink`."""
-    return _undo(after.inventory.named(server.name), before, after, report, REMOVED)
+    now = after.inventory.named(server.name)
+    _undo(now, before, after, report, ABSENT)  # what runs still uses what is removed
+    return _undo(now, before, after, report, REMOVED)
 
 
 def _undo(server: Server, before: str | None, deployment: Deployment, report: Report, how: str) -> list[str]:

@@ -24,6 +24,7 @@ MODULES = (
     "logs",
     "status",
     "credentials",
+    "caches",
     "media",
     "splitnote",
 )  # what a command is called, its module is

@@ -45,7 +45,7 @@ SECRET = [
     "etc/pgbouncer/running.ini",
     "etc/letsencrypt/*",
     "etc/deploymachine/certificates/*",
-    "etc/redis/redis.conf",
+    "etc/redis/*.conf",
     "etc/redis/tls/*",
     "var/lib/redis/*",
     "etc/rabbitmq/tls/*",

@@ -119,7 +119,7 @@ def test_the_first_cache_is_written_to_and_the_other_copies_it_and_may_do_nothin
     assert until(lambda: all("db0" in info for info in caches(made, "keyspace")))
     ask = """
 import redis
-words = [line.split() for line in open("/etc/redis/redis.conf")]
+words = [line.split() for line in open("/etc/redis/replication.conf")]
 host, user, password = (next(w[1] for w in words if w[:1] == [n]) for n in ("replicaof", "masteruser", "masterauth"))
 copier = redis.Redis(host, username=user, password=password, ssl=True)
 for words in (["get", "x"], ["flushdb"], ["config", "get", "*"]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from deploymachine.inventory import Inventory, Server
@@ -11,6 +13,7 @@ CACHES = (
     Server("cachenode1", "cachenode", "10.0.0.41", memory_mb=2048),
     Server("cachenode2", "cachenode", "10.0.0.42"),
 )
+NAMES = [server.name for server in CACHES]
 
 
 @pytest.fixture
@@ -65,3 +68,11 @@ def test_alone_it_takes_more_of_the_memory_than_beside_others(cached: Deployment
     shares = [attributes(CACHES[0], cached)["redis.memory_share"], attributes(one, combined)["redis.memory_share"]]
     assert shares == [0.6, 0.125]
     assert "@10.0.0.5:6379/0" in environment(combined, "all1")["CACHE_URL"]
+
+
+def test_of_a_cache_that_is_about_to_take_over_or_has_handed_over_no_site_is_told(cached: Deployment) -> None:
+    for behind, told in (("cachenode2", "10.0.0.41"), ("cachenode1", "10.0.0.42")):
+        between = replace(cached, behind=frozenset({(behind, "cachenode")}))
+        assert [url.split("@")[1] for url in environment(between)["CACHE_URL"].split(",")] == [f"{told}:6379/0"]
+        of = {name: attributes(cached.inventory.named(name), between)["redis.replica_of"] for name in NAMES}
+        assert of == {behind: told, **{name: None for name in NAMES if name != behind}}

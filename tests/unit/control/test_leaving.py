@@ -69,10 +69,12 @@ def test_a_server_that_shrinks_stops_first_and_loses_its_data_later(deployment: 
     before, after = box(deployment, "dbappbalancer"), box(deployment, "appbalancer")
     old = before.inventory.named("box1")
     assert leaving.shrink(old, old.type, after, silent()) == []
+    assert len(cooked) == 1
     assert leaving.remove(old, old.type, after, silent()) == []
     stopped = tuple(f"{recipe}.absent" for recipe in DATABASE)
     removed = tuple(f"{recipe}.removed" for recipe in DATABASE)
-    assert cooked == [("box1", "appbalancer", stopped, {}), ("box1", "appbalancer", removed, {})]
+    assert [recipes for *_, recipes, _ in cooked] == [stopped, stopped, removed]
+    assert {(name, kind, *attributes) for name, kind, _, attributes in cooked} == {("box1", "appbalancer")}
 
 
 def test_one_that_does_all_it_did_is_left_alone(deployment: Deployment, cooked: list[Any]) -> None:

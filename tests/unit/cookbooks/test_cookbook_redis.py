@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-CONF = "/etc/redis/redis.conf"
+CONF, REPLICATION = "/etc/redis/redis.conf", "/etc/redis/replication.conf"
+KEEPER = {"user": "shop.keeper", "password": "keeper-password"}
 REPLICAS = {"user": "shop.replica", "password": "copy-password"}
 
 
@@ -42,8 +43,45 @@ def test_nobody_comes_in_without_a_name_and_no_password_stands_in_the_file(redis
 
 
 def test_only_a_copy_holds_the_password_it_copies_with(redis, content):
-    told = lines(content(redis(replica_of="10.0.0.5"), CONF))
-    assert {"replicaof 10.0.0.5 6379", "masteruser shop.replica", "masterauth copy-password"} <= set(told)
+    kitchen = redis(replica_of="10.0.0.5")
+    assert f"include {REPLICATION}" in lines(content(kitchen, CONF))
+    assert "copy-password" not in content(kitchen, CONF)
+    told = lines(content(kitchen, REPLICATION))
+    assert told == ["replicaof 10.0.0.5 6379", "masteruser shop.replica", "masterauth copy-password"]
+    assert lines(content(redis(), REPLICATION)) == []
+
+
+def test_whom_it_copies_is_told_to_the_one_that_runs_which_keeps_what_it_holds(redis, content):
+    kitchen = redis(keeper=KEEPER, identity=PROOF)
+    file = kitchen.resources["File"][REPLICATION]
+    order = kitchen.resources["Execute"]["tell Redis whom it copies"]
+    assert file.subscriptions["delayed"] == {("run", order)}
+    assert order.environment == {"REDISCLI_AUTH": "keeper-password"}
+    assert "keeper-password" not in order.command
+    assert "keeper-password" not in content(kitchen, CONF)
+    rights = next(line for line in lines(content(kitchen, CONF)) if line.startswith("user shop.keeper "))
+    assert rights.split()[4:] == ["+replicaof", "+config|set", "+info", "+ping"]
+    without = redis().resources["File"][REPLICATION]
+    assert {action for action, _service in without.subscriptions["delayed"]} == {"restart"}
+
+
+def test_the_orders_are_the_lines_of_the_file(redis, content, tmp_path, run):
+    (tmp_path / "redis-cli").write_text("#!/bin/sh\ntee -a $0.told | sed s/.*/OK/\n")
+    (tmp_path / "redis-cli").chmod(0o755)
+    path = tmp_path / "replication.conf"
+    for of in ("10.0.0.5", None):
+        kitchen = redis(keeper=KEEPER, replica_of=of)
+        path.write_text(content(kitchen, REPLICATION))
+        command = kitchen.resources["Execute"]["tell Redis whom it copies"].command.replace(REPLICATION, str(path))
+        run("env", f"PATH={tmp_path}:/usr/bin:/bin", "sh", "-c", command)
+    assert (tmp_path / "redis-cli.told").read_text().splitlines() == [
+        "CONFIG SET masteruser shop.replica",
+        "CONFIG SET masterauth copy-password",
+        "CONFIG SET replica-read-only yes",
+        "REPLICAOF 10.0.0.5 6379",
+        "CONFIG SET replica-read-only yes",
+        "REPLICAOF NO ONE",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +131,9 @@ def test_redis_takes_its_file(redis, content, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (tmp_path / "redis.conf").write_text(content(redis(port=port, settings={"dir": tmp_path}), CONF))
+    kitchen, included = redis(port=port, settings={"dir": tmp_path}), tmp_path / "replication.conf"
+    (tmp_path / "redis.conf").write_text(content(kitchen, CONF).replace(REPLICATION, str(included)))
+    included.write_text(content(kitchen, REPLICATION))
     with subprocess.Popen([server, tmp_path / "redis.conf"], stdout=subprocess.DEVNULL) as process:
         try:
             assert answer(port, "PING").startswith("-NOAUTH")

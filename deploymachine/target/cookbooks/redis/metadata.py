@@ -21,5 +21,10 @@ __config__ = {
         "description": "Those who may copy, and how this one asks to: {user, password, besides: [...]}; None: nobody",
         "default": None,
     },
+    "redis.keeper": {
+        "description": "By whose login the server itself tells a running one whom to copy: {user, password, besides}; "
+        "None: a change of that restarts it",
+        "default": None,
+    },
     "redis.settings": {"description": "Further lines of redis.conf, name -> value; they win", "default": {}},
 }

@@ -8,6 +8,15 @@ LEAST = 32  # MiB, below which a cache is of no use
 # Everything a cache is used for; neither administration nor what looks at all keys at once, but emptying a database.
 SITES = "~* &* +@all -@admin -@dangerous +flushdb +info"
 REPLICAS = "+psync +replconf +ping"
+# Who copies whom, and how far that is; none of what is kept.
+KEEPER = "+replicaof +config|set +info +ping"
+# The lines of the file, as orders; Redis answers OK to each, as soon as it has read what it holds.
+ORDERS = """for try in $(seq 20); do
+awk '/^replicaof/ {of = $2 " " $3} /^master/ {print "CONFIG SET", $1, $2}
+END {print "CONFIG SET replica-read-only yes"; print "REPLICAOF", of ? of : "NO ONE"}' %s |
+redis-cli %s | awk '!/^OK/ {print; bad = 1} END {exit bad}' && exit 0
+sleep 0.5
+done; exit 1"""
 
 
 def maxmemory_mb(env):
@@ -19,15 +28,24 @@ def maxmemory_mb(env):
 
 def users(config):
     """Name -> rights of everybody who may log in. The passwords themselves do not stand in the file."""
-    more, replicas = config.more_passwords, config.replicas
+    more = config.more_passwords
     found = {
         name: f"on {digests([password, *more.get(name, [])])} {SITES}"
         for name, password in sorted(config.users.items())
     }
-    if replicas is not None:
-        passwords = [replicas["password"], *replicas.get("besides", [])]
-        found[replicas["user"]] = f"on {digests(passwords)} {REPLICAS}"
+    for login, rights in ((config.replicas, REPLICAS), (config.keeper, KEEPER)):
+        if login is not None:
+            passwords = [login["password"], *login.get("besides", [])]
+            found[login["user"]] = f"on {digests(passwords)} {rights}"
     return found
+
+
+def applying(config, path, tls):
+    """Arguments of an Execute that has a running Redis take in that file, which says whom it copies."""
+    words = ["-h", "127.0.0.1", "-p", str(config.port), "--no-auth-warning", "--user", config.keeper["user"]]
+    words += ["--tls", "--cacert", f"{tls}/authority.pem"] if config.identity else []
+    command = ORDERS % (path, " ".join(words))
+    return {"command": command, "environment": {"REDISCLI_AUTH": config.keeper["password"]}}
 
 
 def digests(passwords):

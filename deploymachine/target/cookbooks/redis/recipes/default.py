@@ -3,7 +3,8 @@
 from kokki import *
 
 library, identity = env.cookbooks.redis, env.config.redis.identity
-TLS = "/etc/redis/tls"
+keeper = env.config.redis.keeper
+TLS, REPLICATION = "/etc/redis/tls", "/etc/redis/replication.conf"
 
 Package("redis-server")
 proofs = []
@@ -14,18 +15,30 @@ if identity:
         File(f"{TLS}/server.pem", content=identity["certificate"], mode=0o644),
         File(f"{TLS}/server.key", content=identity["key"], owner="root", group="redis", mode=0o640, backup=False),
     ]
-configuration = File(
-    "/etc/redis/redis.conf",
-    content=Template("redis/redis.conf.j2", {"redis": library, "tls": TLS}),
-    owner="root",
-    group="redis",
-    mode=0o640,
-    backup=False,  # secrets lie in one place
-)
+
+
+def told(path, template, **variables):
+    content = Template(f"redis/{template}.j2", {"redis": library, **variables})
+    return File(
+        path, content=content, owner="root", group="redis", mode=0o640, backup=False
+    )  # secrets lie in one place
+
+
+# In this order: what restarts it comes before what is told to the one that runs.
+configuration = told("/etc/redis/redis.conf", "redis.conf", tls=TLS, replication=REPLICATION)
+replication = told(REPLICATION, "replication.conf")
 unit = SystemdUnit("redis-server.service.d/deploymachine.conf", content=StaticFile("redis/unit.conf"))
 Service(
     "redis-server",
     action="start",
     enabled=True,
-    subscribes=[("restart", changed) for changed in (configuration, unit, *proofs)],
+    subscribes=[("restart", changed) for changed in (configuration, unit, *proofs, *([] if keeper else [replication]))],
 )
+if keeper:
+    # A restart would empty it.
+    Execute(
+        "tell Redis whom it copies",
+        action="nothing",
+        subscribes=[("run", replication)],
+        **library.applying(env.config.redis, REPLICATION, TLS),
+    )

@@ -4,6 +4,7 @@ from kokki import *
 
 env.include_recipe("redis.absent")
 SystemdUnit("redis-server.service.d/deploymachine.conf", action="delete", backup=False)
-Package("redis-server", action="purge")
+for package in ("redis-server", "redis-tools"):  # whose directories these are
+    Package(package, action="purge")
 for path in ("/etc/redis", "/var/lib/redis", "/var/log/redis"):
     Directory(path, action="delete", recursive=True)
