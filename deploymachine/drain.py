@@ -1,8 +1,9 @@
 """Servers that are to go in; out come balancers that send them nothing any more, and peers that do not mention them.
 
-A balancer is cooked as if the servers were gone already: nginx takes its new upstreams gracefully, which means that its
-old workers finish the requests they have begun. What is waited for is the end of those, seen on the balancer itself:
-no worker of before the reload still takes requests, and no connection to the servers is open.
+A balancer's nginx is cooked as if the servers were gone already: it takes its new upstreams gracefully: its old workers
+finish the requests they have begun. What is waited for is the end of those, seen on the balancer itself: no
+worker of before the reload still takes requests, and no connection to the servers is open. What else a balancer does
+goes on for them: a database on it lets them in until they are forgotten.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from deploymachine.cook import carry_out, on_all, proof, sudo_password
 from deploymachine.errors import ConnectError, DeployMachineError, UsageError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.report import Report
-from deploymachine.runlist import RunList, run_lists
+from deploymachine.runlist import RunList, only, run_lists
 from deploymachine.servertypes import Deployment
 
 PATIENCE = 60.0  # seconds that requests begun before may take: nginx itself waits that long for an appnode's answer
@@ -74,10 +75,7 @@ def drain(leaving: Leaving) -> list[str]:
 
 def forget(leaving: Leaving) -> list[str]:
     """Have every other server know only those that stay: pg_hba.conf, firewalls, /etc/hosts. Returns notes."""
-    after = leaving.after
-    drained = set(after.inventory.serving("loadbalancer")) if leaving.endpoints else set()
-    others = [server for server in after.inventory if server not in drained]
-    return _each(leaving, others, _cook_one, "still mentions it")
+    return _each(leaving, leaving.after.inventory, _cook_one, "still mentions it")
 
 
 def take_over(leaving: Leaving, servers: Sequence[Server]) -> list[str]:
@@ -186,7 +184,8 @@ def _drain_one(leaving: Leaving, connection: ssh.Connection, wanted: RunList) ->
 
     leaving.report.phase(server, "drain")
     before = look(connection).workers
-    result = _cook(leaving, connection, wanted, watch)
+    balancing = only("loadbalancer", wanted, leaving.deployment.settings)
+    result = _cook(leaving, connection, balancing, watch)
     old = before if "reload" in reloads else frozenset[str]()
     leaving.report.phase(server, "let go")
     left = _until_let_go(leaving, connection, old)

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,6 +88,14 @@ def recipes_of(kind: str, settings: Settings) -> tuple[str, ...]:
     config = load(settings)
     lineage = dict.fromkeys(_lineage(kind, config, settings))
     return tuple(dict.fromkeys(recipe for name in lineage for recipe in config.roles[name].recipes))
+
+
+def only(role: str, wanted: RunList, settings: Settings) -> RunList:
+    """What that role adds to a run list, and no other role of it; all of it, where there is no such role in it."""
+    roles = load(settings).roles
+    others = {recipe for name in wanted.roles if name != role for recipe in roles[name].recipes}
+    own = tuple(recipe for recipe in roles[role].recipes if recipe not in others) if role in wanted.roles else ()
+    return replace(wanted, recipes=own or wanted.recipes)
 
 
 def code_of(kind: str, settings: Settings) -> str:

@@ -10,7 +10,7 @@ import pytest
 from deploymachine import servertypes
 from deploymachine.errors import SettingsError, UsageError
 from deploymachine.inventory import Inventory, Server
-from deploymachine.runlist import RunList, run_lists
+from deploymachine.runlist import RunList, only, run_lists
 from deploymachine.servertypes import Deployment, attributes
 
 
@@ -74,6 +74,15 @@ def test_a_combined_type_is_the_union_of_its_parts(deployment: Deployment) -> No
     assert "@127.0.0.1:6432/" in found["django.sites"][0]["environment"]["DATABASE_URL"]
 
 
+@pytest.mark.parametrize("kind", ["loadbalancer", "appbalancer", "dbappbalancer"])
+def test_who_is_drained_is_left_to_the_balancer_of_a_server_alone(deployment: Deployment, kind: str) -> None:
+    one = Server("all1", kind, "10.0.0.5")
+    here = Deployment(deployment.settings, Inventory([*deployment.inventory, one]), deployment.secrets)
+    wanted = only("loadbalancer", run_list(one, here), deployment.settings)
+    assert wanted.recipes == ("nginx",)
+    assert "fingerprint" not in wanted.request()
+
+
 def test_a_site_without_its_database_server_is_refused(deployment: Deployment) -> None:
     alone = Inventory([server(deployment, "appnode1")])
     with pytest.raises(UsageError, match="no server holds databases"):
@@ -93,6 +102,12 @@ def test_secrets_travel_marked_and_show_nothing(deployment: Deployment) -> None:
     assert environment["DATABASE_URL"]["$secret"].startswith(f"postgresql://blog:{password}@")
     assert "********" in repr(password)
     assert json.dumps(wanted.request())
+
+
+def test_where_no_role_is_called_so_all_is_cooked(deployment: Deployment) -> None:
+    with_roles(deployment, "roles: {dbserver: {recipes: [base, nginx]}}")
+    found = run_list(server(deployment, "dbserver1"), deployment)
+    assert only("loadbalancer", found, deployment.settings) == found
 
 
 def test_parents_come_first_and_a_child_wins(deployment: Deployment) -> None:
