@@ -131,12 +131,15 @@ def refuse_second(settings: Settings) -> None:
 def under_way(there: Journal) -> tuple[str, str, str]:
     """What is under way, since when and how it went, and what to do about it, in words."""
     command = there.command
+    what_next = {
+        DONE: f"`{command} --finish` removes the old data, `{command} --abort` goes back",
+        BACK: f"`{command} --abort` goes on back",
+        GOING: f"`{command} --resume` goes on, `{command} --abort` goes back",
+    }
     return (
         f"A {there.change.verb} of {', '.join(there.change.before)} is {_how_far(there)}",
         f"begun {there.id}" + (f"; {there.said}" if there.said else ""),
-        f"`{command} --finish` removes the old data, `{command} --abort` goes back"
-        if there.state == DONE
-        else f"`{command} --resume` goes on, `{command} --abort` goes back",
+        what_next[there.state],
     )
 
 

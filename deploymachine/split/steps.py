@@ -40,7 +40,8 @@ def steps(about: Work) -> list[Step]:
     change, moves = about.change, about.moves
     new, grown = listed(change.joining), listed(about.grown)
     begins = listed([*change.joining, *about.grown])
-    ends = listed([*(name for name in change.retyped if change.loses(name)), *change.going])
+    shrinking = tuple(name for name in change.retyped if change.loses(name))
+    ends = listed([*shrinking, *change.going])
     found = [
         Step(BOOT, f"boot {new}", work.boot, work.unboot) if new else None,
         Step(PROVISION, f"provision {new}", work.provision) if new else None,
@@ -49,8 +50,8 @@ def steps(about: Work) -> list[Step]:
         Step(COPY, f"copy, and have the copies follow: {_parts(moves)}", work.copy) if moves else None,
         *(_switch(move) for move in moves),
         Step(PROVE, "ask for every site through every balancer", work.prove),
-        Step(RETYPE, f"have the cloud note {_types(about, change.retyped)}", work.retype, work.unretype)
-        if change.retyped
+        Step(RETYPE, f"have the cloud note {_types(about, shrinking)}", work.retype, work.unretype)
+        if shrinking
         else None,
         Step(SETTLE, "cook every server as it is to be", work.settle, work.unsettle),
         Step(LEAVE, f"stop on {ends} what others do now; data stay", work.leave, work.unleave) if ends else None,

@@ -151,11 +151,11 @@ def join(about: Work) -> None:
 
 
 def unjoin(about: Work) -> None:
-    """All others forget the new ones; who has begun with more ends that."""
+    """All others forget the new ones; who has begun with more ends that, and keeps no copy, which would be old soon."""
     here = about.at(BEFORE)
     cook(list(here.inventory), here, about.report)
     for server in about.named(about.grown, here):
-        _end(about, leaving.shrink(server, about.change.during[server.name], here, about.report))
+        _end(about, leaving.remove(server, about.change.during[server.name], here, about.report))
     about.cloud(here).keep_groups()
 
 

@@ -51,10 +51,15 @@ def reopen(here: Cluster) -> None:
     """Nothing keeps PostgreSQL from being started any more; what becomes of its data is not touched."""
     with suppress(FileNotFoundError):
         os.unlink(RETIRED)
+    _open(here)
+    start_by_itself(here, "auto")
+
+
+def _open(here: Cluster) -> None:
+    """Port and unit, for whatever is there or will be."""
     process.run(["nft", "delete", "table", "inet", TABLE])
     if os.path.islink(f"/etc/systemd/system/{here.unit}"):
         process.run(["systemctl", "unmask", here.unit])
-    start_by_itself(here, "auto")
 
 
 def close_port(port: int) -> None:
@@ -110,6 +115,7 @@ def discard(steps: Steps) -> Dict[str, Any]:
         gone = [name for name in os.listdir(folder) if name == "main" or name.startswith("main.")]
         for name in gone:
             shutil.rmtree(f"{folder}/{name}")
+        _open(here)  # without data there is nothing to keep shut, and this server may keep databases again one day
         step.changed(", ".join(sorted(gone)) or "nothing was left")
     return {"removed": sorted(gone)}
 

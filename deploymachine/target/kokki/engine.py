@@ -52,6 +52,7 @@ class Run:
                 self.perform(resource, resource.action, guarded=True)
             self._prove()
             self._run_delayed()
+            self._remember()  # also where all that was owed is not any more
             self._prove()
         except BaseException:
             if self.keeper is not None:

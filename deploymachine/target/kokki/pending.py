@@ -31,7 +31,10 @@ class Pending:
             os.unlink(self.path)
 
     def load(self, env: Any) -> List[Tuple[str, Any]]:
-        """What is owed to resources that are declared now; the rest is kept for a run that declares them."""
+        """What is owed to resources that are declared now; the rest is kept for a run that declares them.
+
+        What this run stops is owed nothing any more: to be restarted for an earlier change would start it.
+        """
         import json
 
         try:
@@ -43,4 +46,5 @@ class Pending:
         self._others = [
             [kind, name, action] for kind, name, action in self._saved if name not in resources.get(kind, {})
         ]
-        return [(entry[2], resources[entry[0]][entry[1]]) for entry in self._saved if entry not in self._others]
+        owed = [(entry[2], resources[entry[0]][entry[1]]) for entry in self._saved if entry not in self._others]
+        return [(action, resource) for action, resource in owed if "stop" not in resource.action]

@@ -200,6 +200,19 @@ class TestPending:
         world.recipe(RELOADED.replace('content="new"', 'content="new", validate="false %s"'))
         assert self.owed(world) == []
 
+    def test_who_is_stopped_by_a_later_run_is_not_restarted_for_what_an_earlier_one_owed(self, world):
+        noted = "echo >> " + str(world.out)
+        service = (
+            f'    daemon = Service("daemon", status_command="false", start_command="{noted}/starts", '
+            f'stop_command="true", restart_command="{noted}/starts", action={{action!r}})\n'
+        )
+        conf = '    File(OUT + "/conf", content="new", notifies=[("restart", daemon)])\n'
+        assert world.recipe(service.format(action="nothing") + conf + '    Execute("false")').code == 1
+        assert self.owed(world) == [["Service", "daemon", "restart"]]
+        assert world.recipe(service.format(action="stop")).code == 0
+        assert self.owed(world) == []
+        assert not (world.out / "starts").exists()
+
     def test_a_run_of_other_recipes_leaves_it_alone(self, world):
         world.recipe(RELOADED + '    Execute("false")')
         world.recipe("""

@@ -7,6 +7,7 @@ import time
 from kokki import Fail, ForcedListArgument, Provider, Resource, ResourceArgument, process
 
 RETIRED = "/var/lib/deploymachine/postgresql-retired"
+ENDED = "# deploymachine\ndisabled\n"  # what start.conf says then
 PATIENCE, PAUSE = 300, 2  # seconds; the primary may just be cooked, too, and not let us in yet
 WHO = "`fab dbserver postgresql.primary` asks all of them who leads, and notes it"
 
@@ -14,6 +15,15 @@ WHO = "`fab dbserver postgresql.primary` asks all of them who leads, and notes i
 def is_retired():
     """Whether this server's databases were given up to another's."""
     return os.path.exists(RETIRED)
+
+
+def was_ended(version):
+    """Whether `absent` saw to it that PostgreSQL stays stopped; what was given up stays so for another reason."""
+    try:
+        with open(f"/etc/postgresql/{version}/main/start.conf") as file:
+            return file.read() == ENDED and not is_retired()
+    except OSError:
+        return False
 
 
 def is_replica(data):

@@ -7,7 +7,7 @@ postgresql.refuse_to_leave_alone()
 for version in postgresql.versions():
     File(
         f"/etc/postgresql/{version}/main/start.conf",
-        content="# deploymachine\ndisabled\n",
+        content=postgresql.ENDED,
         owner="postgres",
         group="postgres",
         mode=0o644,

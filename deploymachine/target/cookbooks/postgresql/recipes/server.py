@@ -54,6 +54,9 @@ unit = SystemdUnit(
     content=Template("postgresql/unit.conf.j2", {"writes": postgresql.writes(env)}),
 )
 SystemdUnit("postgresql@.service.d/deploymachine-retired.conf", content=StaticFile("postgresql/retired.conf"))
+if postgresql.was_ended(version):  # by `absent`: this server keeps databases again
+    start = "# deploymachine\nauto\n"
+    File(f"{CONFIGURATION}/start.conf", content=start, owner="postgres", group="postgres", mode=0o644)
 Service("postgresql", enabled=True)
 Service(
     f"postgresql@{version}-main",
