@@ -6,6 +6,7 @@ from kokki import *
 from kokki import apt, process
 
 COMMAND = ["upgrade", "--with-new-pkgs"]  # a new kernel is a new package
+HALVES = "packages left half-way"
 
 
 class Upgrade(Resource):
@@ -20,16 +21,18 @@ class UpgradeProvider(Provider):
     tells_the_future = True
 
     def action_upgrade(self):
+        halves = {HALVES: ("some", "none")} if apt.installed().broken else {}
         if not self.env.dry_run:
+            apt.repair()  # as long as an upgrade that failed is not finished apt may see no further
             trouble = apt.refresh()
             if trouble:
                 raise Fail("apt's index could not be refreshed", output=trouble.splitlines())
         waiting = newer_versions(process.check(["apt-get", "-s", *COMMAND], "apt-get failed").output)
+        waiting.update(halves)
         current = {name: old for name, (old, _new) in waiting.items()}
         self.converge(current, {name: new for name, (_old, new) in waiting.items()}, self.apply)
 
     def apply(self, _changes):
-        apt.repair()
         with apt.services_held_back():
             apt.get(COMMAND, "the upgrade failed")
 
