@@ -218,7 +218,12 @@ def leave(about: Work) -> None:
             _end(about, leaving.shrink(server, change.before[server.name], after, about.report))
     during = about.at(DURING)
     for server in about.named(change.going, during):
-        _end(about, leaving.stop(server, during, about.report))
+        if server.state == "ACTIVE":
+            _end(about, leaving.stop(server, during, about.report))
+        else:
+            about.say(
+                f"warning: {server.name} is {server.state}, so nothing was stopped there; nobody lets it in any more"
+            )
     about.cloud(after).set_aside(change.going)
 
 
@@ -271,7 +276,8 @@ def _release(nodes: Sequence[Server], here: Deployment, about: Work) -> None:
     for name in here.settings.SITES:
         others = [one for one in appnodes if one not in nodes and one.state == "ACTIVE"]
         current = next((found for one in others if (found := state_of(name, one, here).get("current"))), None)
-        deploy(nodes, here, about.report, sites=[name], ref=str(current["sha"]) if current else None)
+        if current:
+            deploy(nodes, here, about.report, sites=[name], ref=str(current["sha"]))
 
 
 def _turn(about: Work, moving: Moving) -> None:

@@ -18,6 +18,7 @@ from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._report import reported
 from deploymachine.tasks._selection import selected_or_none
 from deploymachine.tasks._task import task
+from deploymachine.tasks.ssh_config import keep_up
 
 if TYPE_CHECKING:
     from deploymachine.report import Report
@@ -250,7 +251,10 @@ def _begin(change: Change, said: _Said) -> None:
 def _go(about: Work, journal: Journal, said: _Said) -> None:
     from deploymachine.split.run import Run
 
-    Run(about, journal, settings(), reported).go()
+    try:
+        Run(about, journal, settings(), reported).go()
+    finally:
+        keep_up()
     _show_settings(journal.change, write=said.write)
     command = journal.command
     print(f"Done. The old data are kept: `{command} --finish` removes them, `{command} --abort` goes back.", flush=True)
@@ -276,6 +280,7 @@ def _abort(journal: Journal, said: _Said) -> None:
     if not agreed(f"Go back from the {change.verb} of {', '.join(change.before)}?", said.yes):
         return
     Run(_work(change, journal.moves, said, journal.primary), journal, settings(), reported).abort()
+    keep_up()
     _show_settings(reversed_(change), write=said.write)
     left = ", ".join(change.joining)
     if left and not said.delete:
@@ -296,6 +301,7 @@ def _finish(journal: Journal, said: _Said) -> None:
     if not agreed(f"Remove {what}the old data of {', '.join(change.before)}? There is no way back then.", said.yes):
         return
     Run(_work(change, journal.moves, said, journal.primary), journal, settings(), reported).finish()
+    keep_up()
     print("Finished: nothing of before is left.", flush=True)
 
 
