@@ -1,4 +1,4 @@
-"""`fab split`, `merge`, `move` on the command line: what is said wrongly is told in one message, and changes nothing."""
+"""`fab split`, `merge`, `move` on the command line: what is said wrongly is told in one message and changes nothing."""
 
 from __future__ import annotations
 
