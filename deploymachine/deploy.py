@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from deploymachine.deploy_keys import deploy_key
-from deploymachine.errors import DeployMachineError, ReleaseError, UsageError
+from deploymachine.errors import DeployMachineError, ReleaseError
 from deploymachine.inventory import Server
 from deploymachine.leading import beside, leader, nodes
 from deploymachine.releases import wheels
@@ -19,6 +19,7 @@ from deploymachine.releases.switching import Switch
 from deploymachine.releases.values import Options, Release, Released, State, fingerprint, named, serves
 from deploymachine.report import Report
 from deploymachine.servertypes import Deployment
+from deploymachine.site_names import known
 from deploymachine.source import Source, bundle, resolve
 
 KEEP = 5  # releases on each server, and those that are live or would be gone back to besides
@@ -198,8 +199,5 @@ def source_of(site: str, ref: str | None, lead: State | None, deployment: Deploy
 
 def chosen(sites: Sequence[str] | None, deployment: Deployment) -> list[str]:
     """The names of the sites that were asked for; all where None. Raises UsageError for one that is not there."""
-    known = list(deployment.settings.SITES)
-    unknown = [name for name in sites or () if name not in known]
-    if unknown:
-        raise UsageError(f"There is no site {unknown[0]!r}", why=f"settings.py has {', '.join(known) or 'none'}")
-    return list(sites) if sites is not None else known
+    there = list(deployment.settings.SITES)
+    return [known(name, there) for name in sites] if sites is not None else there

@@ -11,6 +11,7 @@ from deploymachine.rotation import Recipes, Rotation, Uses, at_once
 from deploymachine.secret_uses import kind, of_sites
 from deploymachine.secrets import new_key
 from deploymachine.servertypes import Deployment, _database, broker
+from deploymachine.site_names import known
 
 KEEPING = ("postgresql", "pgbackrest")  # of which each asks for what the other is told
 OF_SITES: dict[str, Recipes] = {"appnode": ("django",), "tasknode": ("celery",)}
@@ -100,8 +101,7 @@ def _server_tls(server: str, deployment: Deployment) -> Uses:
 
 
 def _of(site: str, deployment: Deployment) -> list[Server]:
-    if site not in deployment.settings.SITES:
-        raise UsageError(f"There is no site {site!r}", why=f"settings.py has {', '.join(deployment.settings.SITES)}")
+    known(site, deployment.settings.SITES)
     return _database.nodes(deployment)
 
 

@@ -16,6 +16,7 @@ def known(name: str, sites: Iterable[str]) -> str:
         raise UsageError(
             f"There is no site {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
             why=f"the sites there are: {', '.join(names) or 'none'}",
+            hint="name one of those, or add it to SITES in settings.py",
         )
     return name
 

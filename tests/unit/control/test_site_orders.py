@@ -122,8 +122,9 @@ def test_what_is_written_becomes_a_file(world: SiteWorld, tmp_path: Path) -> Non
 
 
 def test_a_site_that_is_not_there_is_told(world: SiteWorld) -> None:
-    with pytest.raises(UsageError, match="There is no site 'blgo'; did you mean 'blog'"):
+    with pytest.raises(UsageError, match="There is no site 'blgo'; did you mean 'blog'") as caught:
         _site.run(["true"], "blgo")
+    assert caught.value.hint == "name one of those, or add it to SITES in settings.py"
 
 
 @pytest.mark.parametrize("name", ["a b", "a;b", "$(id)", "x\ny", "'"])
