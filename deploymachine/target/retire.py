@@ -8,11 +8,12 @@ request: "action", and "seconds", how long what was begun may take.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import subprocess
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Mapping
 
 from release.account import Account
 from release.steps import Steps
@@ -24,6 +25,7 @@ ROOT = Account("root", 0, 0, drop=False)
 PAUSE = 0.5  # seconds between two looks
 HINT = "mend it there; or say --force, and what the server has begun or holds is lost"
 UP = ("active", "activating", "reloading", "deactivating")
+UNITS, CONFIGURATION = "/etc/systemd/system", "/etc/rabbitmq/rabbitmq.conf"
 Event = Dict[str, Any]
 
 
@@ -32,7 +34,7 @@ def main(request: Event, emit: Callable[[Event], None]) -> int:
     steps = Steps(emit)
     deadline = time.monotonic() + float(request["seconds"])
     try:
-        result = {"leave": _leave, "finish": _finish}[request["action"]](request, deadline, steps)
+        result = ACTIONS[request["action"]](request, deadline, steps)
     except Failure as failure:
         steps.failure(failure)
         steps.done("failed", failure.result)
@@ -53,15 +55,35 @@ def _leave(_request: Event, deadline: float, steps: Steps) -> Event:
 
 
 def _finish(request: Event, deadline: float, steps: Steps) -> Event:
-    waiting: Dict[str, int] = {}
-    if request["queues"]:
-        with steps.step("queues run empty") as step:
-            _until(lambda: not _waiting(), deadline)
-            waiting = _waiting()
-            step.detail = ", ".join(f"{name}: {count}" for name, count in waiting.items())
+    waiting = _empty(request, deadline, steps)["waiting"] if request["queues"] else {}
     if waiting and not request["force"]:
         return {"waiting": waiting, "cut": []}
     return {"waiting": waiting, "cut": _ended("celery-", "end workers", steps)}
+
+
+def _empty(_request: Event, deadline: float, steps: Steps) -> Event:
+    with steps.step("queues run empty") as step:
+        _until(lambda: not _waiting(), deadline)
+        waiting = _waiting()
+        step.detail = ", ".join(f"{name}: {count}" for name, count in waiting.items())
+    return {"waiting": waiting, "cut": []}
+
+
+def _look(_request: Event, _deadline: float, _steps: Steps) -> Event:
+    there = os.path.exists(CONFIGURATION) and _units("rabbitmq-server.service")
+    return {"waiting": _waiting() if there else {}, "cut": []}
+
+
+def _work(_request: Event, _deadline: float, steps: Steps) -> Event:
+    with steps.step("work") as step:
+        timers = sorted(os.path.basename(path) for path in glob.glob(f"{UNITS}/cron-*.timer"))
+        if timers:
+            _run("systemctl", "enable", "--now", *timers)
+        programs = [one for prefix in ("beat-", "celery-") for one in _programs(prefix) if one.state().dead]
+        for program in programs:
+            program.start()
+        step.detail = f"{len(timers)} timers, {len(programs)} programs"
+    return {"waiting": {}, "cut": []}
 
 
 def _ended(prefix: str, name: str, steps: Steps) -> List[str]:
@@ -118,3 +140,12 @@ def _run(*command: str) -> str:
         why, last = f"exit code {done.returncode}", done.stdout.strip().splitlines()[-5:]
         raise Failure(f"{command[0]} failed", why=why, command=" ".join(command), output=last, hint=HINT)
     return str(done.stdout)
+
+
+ACTIONS: Mapping[str, Callable[[Event, float, Steps], Event]] = {
+    "leave": _leave,
+    "finish": _finish,
+    "look": _look,
+    "empty": _empty,
+    "work": _work,
+}

@@ -96,3 +96,30 @@ def test_one_without_queues_asks_no_broker(monkeypatch):
     server = Server(monkeypatch, programs=PROGRAMS)
     assert asked("finish", queues=False) == {"waiting": {}, "cut": []}
     assert server.ran == []
+
+
+def test_queues_that_another_takes_over_run_empty_and_nobody_is_ended(monkeypatch):
+    server = Server(monkeypatch, queues={"book": [3, 0]}, programs=["celery-book-celery"])
+    assert asked("empty") == {"waiting": {}, "cut": []}
+    assert server.stopped == []
+
+
+def test_a_look_tells_what_waits_and_changes_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(retire, "CONFIGURATION", str(tmp_path / "rabbitmq.conf"))
+    server = Server(monkeypatch, units=["rabbitmq-server.service"], queues={"book": [3]})
+    assert asked("look", seconds=0)["waiting"] == {}
+    (tmp_path / "rabbitmq.conf").touch()
+    assert asked("look", seconds=0)["waiting"] == {"book/celery": 3}
+    assert not [line for line in server.ran if line.startswith("systemctl disable")]
+
+
+def test_work_goes_on_where_it_is_wanted(monkeypatch, tmp_path):
+    monkeypatch.setattr(retire, "UNITS", str(tmp_path))
+    (tmp_path / "cron-book-clear.timer").touch()
+    server = Server(monkeypatch, programs=["beat-book", "celery-book-celery", "site-book"])
+    server.stopped = ["beat-book", "site-book"]
+    begun = []
+    monkeypatch.setattr(Program, "start", lambda program: begun.append(program.name), raising=False)
+    assert asked("work") == {"waiting": {}, "cut": []}
+    assert begun == ["beat-book"]
+    assert "systemctl enable --now cron-book-clear.timer" in server.ran
