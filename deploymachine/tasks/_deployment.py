@@ -53,8 +53,12 @@ def inventory() -> Inventory:
 
 def keep_groups() -> None:
     """Have the cloud let in what settings.py says now, before the servers do."""
-    if settings().OPENSTACK_SERVERS:
+    if settings().OPENSTACK_SERVERS and not _changing():
         cloud().keep_groups()
+    elif settings().OPENSTACK_SERVERS:
+        from deploymachine.cloud import Cloud
+
+        Cloud(deployment().settings, cloud().connection).keep_groups()
 
 
 def publish_host_keys() -> None:
@@ -64,7 +68,22 @@ def publish_host_keys() -> None:
 
 
 def deployment() -> Deployment:
-    """Settings, servers and secrets."""
+    """Settings, servers and secrets, as they are seen while a split, a merge or a move may be under way."""
+    plain = plain_deployment()
+    if not _changing():
+        return plain
+    from deploymachine.split.between import between
+
+    return between(plain)
+
+
+def _changing() -> bool:
+    """Whether there is a journal of a split; what reads it takes a while to import."""
+    return (settings().state / "split.json").exists()
+
+
+def plain_deployment() -> Deployment:
+    """Settings, servers and secrets, as settings.py and the cloud tell them."""
     from deploymachine import secrets
     from deploymachine.servertypes import Deployment
 

@@ -13,7 +13,7 @@ from invoke.tasks import Task
 
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Inventory, Server
-from deploymachine.tasks._deployment import cloud, deployment, settings
+from deploymachine.tasks._deployment import cloud, plain_deployment, settings
 from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._report import reported
 from deploymachine.tasks._selection import selected_or_none
@@ -115,7 +115,7 @@ def split(
         return
     from deploymachine.split import shapes
 
-    here = deployment()
+    here = plain_deployment()
     if len(words) != 1:
         raise UsageError("A split is of one server", hint="name its type: `fab split dbappbalancer --plan`")
     old = _one(words[0], server, here.inventory)
@@ -146,7 +146,7 @@ def merge(
         return
     from deploymachine.split import shapes
 
-    here = deployment()
+    here = plain_deployment()
     servers = [_one(word, "", here.inventory) for word in words]
     _begin(shapes.merge(servers, into, here.inventory, here.settings), said)
 
@@ -186,7 +186,7 @@ def move(
         return
     from deploymachine.split import shapes
 
-    here = deployment()
+    here = plain_deployment()
     if not to:
         raise UsageError(
             "Which server is it to move to?", hint="say the new one's name: `fab move dbserver --to dbserver2`"
@@ -218,7 +218,7 @@ def _goes_on(said: _Said, words: Sequence[str]) -> bool:
 
 def _brought(journals: Any) -> Journal | None:
     """The journal that another machine has left on the servers."""
-    here = deployment()
+    here = plain_deployment()
     found: Journal | None = journals.fetched(here.inventory, here)
     return found
 
@@ -230,7 +230,7 @@ def _begin(change: Change, said: _Said) -> None:
     from deploymachine.split.states import DURING, deployment_in, foreseen
 
     run.refuse_second(settings())
-    here = deployment()
+    here = plain_deployment()
     _check_up(here.inventory, change)
     there = foreseen(change, here)
     leads = _database.primary(here)
@@ -318,7 +318,7 @@ def _work(change: Change, moves: Any, said: _Said, primary: str) -> Work:
     return Work(
         change,
         moves,
-        deployment,
+        plain_deployment,
         lambda here: Cloud(here.settings, cloud().connection),
         Report(sys.stdout),
         _progress,
