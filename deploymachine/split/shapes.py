@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploymachine import servertypes
 from deploymachine.errors import UsageError
@@ -36,12 +36,16 @@ class Newcomer:
 
 @dataclass(frozen=True)
 class Change:
-    """verb: split, merge or move. before, after: name -> type, of the servers that it is about and no others."""
+    """verb: split, merge or move. before, after: name -> type, of the servers that it is about and no others.
+
+    described: name -> what settings.py said of a server before, which it may say no more while there is a way back.
+    """
 
     verb: str
     before: Mapping[str, str]
     after: Mapping[str, str]
     newcomers: tuple[Newcomer, ...] = field(default=())
+    described: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def joining(self) -> tuple[str, ...]:
@@ -105,6 +109,7 @@ def split(
         {old.name: old.type},
         {old.name: stays, **added},
         tuple(Newcomer(name, old.name) for name in added),
+        _described([old], settings),
     )
     _check_served(change, inventory, settings)
     return change
@@ -133,7 +138,8 @@ def merge(servers: Sequence[Server], into: str, inventory: Inventory, settings: 
             hint=f"have visitors come to one of them, then `fab openstack_kill {fronts[1].name}`",
         )
     stays = (fronts or sorted(servers, key=lambda one: len(servertypes.parts(one.type)), reverse=True))[0]
-    change = Change(MERGE, {one.name: one.type for one in servers}, {stays.name: kind})
+    before = {one.name: one.type for one in servers}
+    change = Change(MERGE, before, {stays.name: kind}, (), _described(servers, settings))
     _check_served(change, inventory, settings)
     return change
 
@@ -148,14 +154,20 @@ def move(old: Server, to: str, flavor: str, zone: str, inventory: Inventory, set
             f"`fab openstack_boot {old.type}2`",
         )
     _check_free([to], inventory)
-    change = Change(MOVE, {old.name: old.type}, {to: old.type}, (Newcomer(to, old.name, flavor, zone),))
+    newcomer = Newcomer(to, old.name, flavor, zone)
+    change = Change(MOVE, {old.name: old.type}, {to: old.type}, (newcomer,), _described([old], settings))
     _check_served(change, inventory, settings)
     return change
 
 
 def reversed_(change: Change) -> Change:
     """The way back: after it all is as before."""
-    return Change(change.verb, change.after, change.before)
+    return Change(change.verb, change.after, change.before, (), change.described)
+
+
+def _described(servers: Iterable[Server], settings: Settings) -> dict[str, dict[str, Any]]:
+    known = settings.booted()
+    return {one.name: known[one.name][1].model_dump(mode="json") for one in servers if one.name in known}
 
 
 def _bigger(first: str | None, second: str | None) -> str:

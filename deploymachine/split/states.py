@@ -60,13 +60,18 @@ def booted(name: str, change: Change, known: Mapping[str, BootedServer]) -> Boot
     """How settings.py would describe the server; a new one as the one it is like. None: not on an OpenStack."""
     newcomer = next((one for one in change.newcomers if one.name == name), None)
     if newcomer is None or name in known:
-        return known.get(name)
-    like = known.get(newcomer.like)
+        return known.get(name) or _before(name, change)
+    like = known.get(newcomer.like) or _before(newcomer.like, change)
     flavor = newcomer.flavor or (like.flavor if like is not None else "")
     if like is None:
         return BootedServer(name=name, flavor=flavor, zone=newcomer.zone or None)
     zone = newcomer.zone or like.zone
     return like.model_copy(update={"name": name, "flavor": flavor, "zone": zone, "data_volumes": ()})
+
+
+def _before(name: str, change: Change) -> BootedServer | None:
+    """What settings.py said of it when the change began, whatever has been written there since."""
+    return BootedServer.model_validate(change.described[name]) if name in change.described else None
 
 
 def _inventory(kinds: Mapping[str, str], change: Change, inventory: Inventory) -> Inventory:

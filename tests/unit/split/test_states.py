@@ -10,7 +10,7 @@ from change_world import deployment
 from deploymachine.inventory import Inventory, Server
 from deploymachine.servertypes import Deployment, attributes, broker
 from deploymachine.split.part import CACHE, MEDIA, QUEUES, Moving
-from deploymachine.split.shapes import Change, Newcomer, split
+from deploymachine.split.shapes import Change, Newcomer, move, split
 from deploymachine.split.states import AFTER, BEFORE, DURING, deployment_in
 
 BOX = {"box1": "dbappbalancer"}
@@ -94,3 +94,14 @@ def test_a_new_server_is_described_as_the_one_it_comes_from(tmp_path: Path) -> N
     change = Change("move", {"db1": "dbserver"}, {"db2": "dbserver"}, (Newcomer("db2", "box1", zone="north"),))
     found = deployment_in(AFTER, change, here).settings.booted()["db2"]
     assert (found[0], found[1].flavor, found[1].zone) == ("dbserver", "m1.small", "north")
+
+
+def test_the_way_back_knows_servers_that_settings_say_no_more(tmp_path: Path) -> None:
+    here = deployment(tmp_path, front1="appbalancer", db1="dbserver")
+    change = move(here.inventory.named("db1"), "db2", "", "", here.inventory, here.settings)
+    written = replace(here, settings=deployment_in(AFTER, change, with_new(here, change)).settings)
+    assert "db1" not in written.settings.booted()
+    found = deployment_in(DURING, change, with_new(written, change))
+    rules = attributes(found.inventory.named("db2"), found)["base.firewall_rules"]
+    assert "PostgreSQL for the dbservers" in [rule["comment"] for rule in rules]
+    assert deployment_in(BEFORE, change, written).settings == here.settings
