@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from deploymachine.bundle import bundle
 from deploymachine.converge import Event, command_line, lines, never_began, opening, parsed
 from deploymachine.cook import sudo_password
-from deploymachine.errors import ConnectError, ConvergeError
+from deploymachine.errors import ConvergeError
 from deploymachine.inventory import Server
 from deploymachine.servertypes import Deployment
 from deploymachine.ssh import broken, connect, cut, login, on_each, values
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STAY = 2.0  # seconds between two words
 BEGIN = 120.0  # seconds that a server may take until it listens; a cook that is under way is waited for
+END = 20.0  # seconds that are waited for it to let go of what it holds; it goes on with that alone
 STAYING = b'{"do": "stay"}\n'
 
 
@@ -64,7 +65,7 @@ class Session:
         """Tell it that this is all; what it holds still it lets go."""
         with suppress(*broken()):
             self._say(b'{"do": "end"}\n')
-            self._channel.settimeout(BEGIN)
+            self._channel.settimeout(END)
             for _ in self._lines:
                 pass
 
@@ -150,8 +151,3 @@ def _stay(found: Sequence[Session], over: threading.Event) -> None:
     while not over.wait(STAY):
         for session in found:
             session.stay()
-
-
-def lost(error: Exception) -> bool:
-    """Does nobody know whether what was asked for was done?"""
-    return isinstance(error, ConnectError)

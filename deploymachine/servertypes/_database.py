@@ -55,10 +55,10 @@ def standing(server: Server, deployment: Deployment) -> dict[str, Any]:
         if leads is not None and leads != server
         else None,
         "postgresql.replicas": [
-            {"name": node.name, "address": node.private_ip, "slot": _slot(node.name)} for node in peers
+            {"name": node.name, "address": node.private_ip, "slot": slot(node.name)} for node in peers
         ],
         "postgresql.replication_password": deployment.secrets.password("database-replication") if peers else None,
-        "postgresql.slot": _slot(server.name),
+        "postgresql.slot": slot(server.name),
     }
 
 
@@ -78,7 +78,7 @@ def object_storage(deployment: Deployment) -> dict[str, Any] | None:
     return {**told, "secret": secret, "cipher_pass": deployment.secrets.key("backup-cipher")}
 
 
-def _slot(name: str) -> str:
+def slot(name: str) -> str:
     """The name by which the primary keeps for a replica what that one has not got yet."""
     return f"dm_{name.replace('-', '_')}"
 

@@ -18,10 +18,11 @@ from deploymachine.inventory import Server
 from deploymachine.servertypes import Deployment, _database
 from deploymachine.split import handing
 from deploymachine.split.part import Moving, Size, Switched
+from deploymachine.split.partakers import UNREACHABLE, poolers, standing
 
 NEAR = 16 << 20  # bytes of log that may be missing when a copy counts as there
 LOOK = 1.0  # seconds between two looks at a copy
-MEGABYTE = 1 << 20
+AWAY = 20.0  # seconds that a copy may be without its primary
 
 
 def measure(moving: Moving) -> Size:
@@ -55,20 +56,17 @@ def prepare(moving: Moving) -> None:
 def switch(moving: Moving) -> Switched:
     """Have the new server lead; repeatable. Where it fails before the fence, all is as it was, and it raises.
 
-    Raises handing.StuckError where a server that does not answer would have to be known of; `switch` again goes on.
+    Raises handing.StuckError where it depends on a server that does not answer; `switch` again goes on.
     """
     old, new = _standing(moving)
     handing.refuse_two_primaries(moving, old, new)
-    cook(
-        handing.poolers(moving.deployment),
-        replace(moving.deployment, leads=moving.new.name),
-        moving.report,
-        phase="make ready",
-        recipes=("pgbouncer.next",),
-    )
-    switched = handing.hand_over(moving, old, new)
-    _database.record_primary(moving.new, moving.deployment)
     led = replace(moving.deployment, leads=moving.new.name)
+    if (old["role"], new["role"]) == ("fenced", "replica"):
+        handing.go_on(moving, int(old["lsn"]))
+        new = standing(moving.new, moving)
+    cook(poolers(led), led, moving.report, phase="make ready", recipes=("pgbouncer.next",))
+    switched = handing.repoint(moving) if new["role"] == "primary" else handing.hand_over(moving, old, new)
+    _database.record_primary(moving.new, moving.deployment)
     cook([moving.new, *_others(moving, led)], led, moving.report)
     return switched
 
@@ -84,7 +82,7 @@ def back(moving: Moving, gone: bool = False) -> None:
         _database.record_primary(moving.old, moving.deployment)
         return
     if old["role"] == "fenced" and new["role"] in (
-        ("replica", "fenced", "unreachable") if gone else ("replica", "fenced")
+        ("replica", "fenced", UNREACHABLE) if gone else ("replica", "fenced")
     ):
         handing.take_back(moving, new)
         _database.record_primary(moving.old, moving.deployment)
@@ -99,8 +97,8 @@ def finish(moving: Moving) -> None:
 
 
 def _standing(moving: Moving) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What both say they are; role "unreachable" for one that does not answer."""
-    return handing.standing(moving.old, moving), handing.standing(moving.new, moving)
+    """What both say they are; role UNREACHABLE for one that does not answer."""
+    return standing(moving.old, moving), standing(moving.new, moving)
 
 
 def _is_done(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -110,43 +108,63 @@ def _is_done(old: dict[str, Any], new: dict[str, Any]) -> bool:
 def _catch_up(moving: Moving) -> None:
     """Wait until the copy misses little. Raises ConvergeError."""
     began, first = time.monotonic(), None
-    while (missing := _missing(moving)) > NEAR:
+    while (missing := _missing(moving)) is None or missing > NEAR:
         first = missing if first is None else first
-        if time.monotonic() - began > moving.patience:
+        waited = time.monotonic() - began
+        if missing is None and waited > AWAY:
+            raise ConvergeError(
+                f"{moving.new.name} does not follow {moving.old.name}: it is not connected to it",
+                where=moving.new.where,
+                why="the network between them, or what it lacks is not kept any more",
+                hint=f"`fab dbserver postgresql.follow --server {moving.new.name}` makes a fresh copy",
+            )
+        if waited > moving.patience:
             raise ConvergeError(
                 f"{moving.new.name} does not catch up with {moving.old.name}",
                 where=moving.new.where,
-                why=f"{missing // MEGABYTE} MB are missing after {moving.patience:.0f} s; "
-                f"in the beginning it was {first // MEGABYTE} MB",
+                why=f"{_megabytes(missing)} missing after {moving.patience:.0f} s; at first it was {_megabytes(first)}",
                 hint="try again when less is written, or give it a bigger flavor or a faster disk",
             )
         time.sleep(LOOK)
 
 
-def _missing(moving: Moving) -> int:
-    """Bytes of log that the new one has not replayed. Raises ConvergeError where it follows no more."""
+def _missing(moving: Moving) -> int | None:
+    """Bytes of log that the new one has not replayed; None: it gets none. Raises ConvergeError where it can't."""
     told = databases.look(moving.new, "state", moving.deployment)
-    if told["role"] != "replica":
-        raise ConvergeError(f"{moving.new.name} follows no more: its PostgreSQL is {told['role']}")
     at = databases.look(moving.old, "standing", moving.deployment)
     has = databases.look(moving.new, "standing", moving.deployment)
-    if at["role"] != "primary":
-        raise ConvergeError(f"{moving.old.name} does not lead: its PostgreSQL is {at['role']}")
+    if (at["role"], has["role"]) != ("primary", "replica"):
+        raise ConvergeError(
+            f"{moving.new.name} does not follow {moving.old.name}",
+            why=f"{moving.old.name} is {at['role']}, {moving.new.name} is {has['role']}",
+            hint="`fab dbserver postgresql.state` shows both",
+        )
     if at["system"] != has["system"]:
         raise ConvergeError(f"{moving.new.name} is no copy of {moving.old.name}, but of another server")
-    return max(0, int(at["lsn"]) - int(has["lsn"]), 0 if told["receiving"] else NEAR + 1)
+    return max(0, int(at["lsn"]) - int(has["lsn"])) if told.get("receiving") else None
+
+
+def _megabytes(size: int | None) -> str:
+    return "an unknown number of MB" if size is None else f"{size / 1e6:.0f} MB"
 
 
 def _rejoin(moving: Moving) -> None:
-    """Have the new one, which was given up before, follow again; it lacks only what was written since."""
+    """Have the new one, which was given up before, follow again: with what it has, or, where that can't be, afresh."""
     led = replace(moving.deployment, leads=moving.old.name)
     databases.do(moving.new, "rejoin", led, moving.report)
     cook([moving.old], led, moving.report)
     cook([moving.new], led, moving.report)
+    until = time.monotonic() + AWAY
+    while not databases.look(moving.new, "state", led).get("receiving"):
+        if time.monotonic() > until:
+            databases.do(moving.new, "follow", led, moving.report)
+            cook([moving.new], led, moving.report)
+            return
+        time.sleep(LOOK)
 
 
 def _others(moving: Moving, led: Deployment) -> list[Server]:
     """Those besides the two to whom it matters who leads: sites, and replicas that shall follow another one now."""
     keepers = [keeper for keeper in led.inventory.serving("dbserver") if keeper.state == "ACTIVE"]
-    found = dict.fromkeys([*handing.poolers(led), *keepers])
+    found = dict.fromkeys([*poolers(led), *keepers])
     return [server for server in found if server not in (moving.old, moving.new)]

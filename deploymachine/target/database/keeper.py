@@ -27,6 +27,8 @@ WRITTEN = "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn;"
 FLUSH = "SELECT pg_logical_emit_message(true, 'deploymachine', '');"
 REPLAYED = "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn;"
 FOLLOWS = "SELECT pg_is_in_recovery();"
+SLOT = """SELECT pg_create_physical_replication_slot(name, true) FROM (VALUES ('{}')) AS wanted (name)
+  WHERE name NOT IN (SELECT slot_name FROM pg_replication_slots)"""
 HOLDERS = """SELECT json_agg(json_build_object('pid', pid, 'user', usename, 'database', datname, 'state', state,
   'seconds', round(extract(epoch FROM clock_timestamp() - xact_start)), 'query', left(query, 200))) FROM (
   SELECT * FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start < now() - interval '2 seconds'
@@ -42,9 +44,12 @@ class Keeper:
         self.asked: Optional[console.Console] = None
         self.stopped = False
 
-    def ready(self, _line: Line) -> Line:
-        """Everything that takes time is done before the moment that counts."""
-        self._ask("SELECT 1;")
+    def ready(self, line: Line) -> Line:
+        """Everything that takes time is done before the moment that counts.
+
+        slot: under which all is kept from now on that the other one has to be told when it is to follow this one.
+        """
+        self._ask(f"{SLOT.format(line['slot'])};" if line.get("slot") else "SELECT 1;")
         fence.prepare()
         self._dead_man()
         return look()
@@ -98,6 +103,12 @@ class Keeper:
         self.stopped = False
         fence.close_port(self.port)
         return {}
+
+    def give_up(self, line: Line) -> Line:
+        """Stop, and be fenced: whatever it was, it does not lead from now on. Repeatable. Raises Failure."""
+        if os.path.exists(RETIRED):
+            return {}
+        return self.fence({"lsn": self.stop(line)["lsn"], "to": line["to"]})
 
     def settle(self, _line: Line) -> Line:
         """The fence may be seen now."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from contextlib import suppress
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from release.values import Failure
 
@@ -41,7 +41,7 @@ class Pooler:
     def ready(self, _line: Line) -> Line:
         """Log in wherever something will be asked, and keep aside what pgbouncer is told now."""
         self._admin("first")
-        self._admin("second")  # the first one may be waiting for its pause
+        self.paused = "paused|yes" in self._admin("second").ask("SHOW STATE;")  # by a run that was cut
         for database in self.databases:
             prover = self._login("new", database)
             prover.ask(LEADS)
@@ -53,6 +53,8 @@ class Pooler:
 
     def pause(self, line: Line) -> Line:
         """Let nobody begin anything, and wait for what has begun. Raises Failure where that takes too long, undone."""
+        if self.paused:
+            return {"ms": 0}
         self.paused = True
         began = time.monotonic()
         try:
@@ -89,10 +91,12 @@ class Pooler:
             shutil.rmtree(folder, ignore_errors=True)
         return {}
 
-    def let_go(self) -> None:
-        """Let everybody go on with whoever leads."""
+    def let_go(self, ours: Callable[[], bool] = lambda: True) -> None:
+        """Let everybody go on with whoever leads, once there is one. ours: whether nobody else has come to do so."""
         until = time.monotonic() + LONGEST
         while self.paused and time.monotonic() < until:
+            if not ours():
+                return
             leading = next((side for side in ("new", "old") if self._leads(side)), None)
             if leading is not None:
                 self.resume({"to": leading})

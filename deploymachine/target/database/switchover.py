@@ -22,6 +22,7 @@ from database.pooler import Pooler
 from database.proof import Prover
 
 LEASE = 10.0  # seconds
+MARK = "/run/deploymachine-switchover"
 Line = Dict[str, Any]
 Emit = Callable[[Line], None]
 
@@ -33,12 +34,15 @@ def main(request: Mapping[str, Any], emit: Emit, orders: int) -> int:
     parts = _parts(secrets.reveal(request["parts"]))
     try:
         with _alone(request):
+            _mark()
             emit({"event": "answer", "to": 0})
             ended = _obey(parts, _Orders(orders, float(request.get("lease", LEASE))), emit)
     except Fail as fail:
         steps.failure(Failure(str(fail)))
         steps.done("failed", {})
         return 1
+    if "pooler" in parts:  # it may have to wait for somebody who leads, and who makes one needs us out of the way
+        _quietly(lambda: parts["pooler"].let_go(_is_marked))
     with suppress(OSError):
         steps.done("ok" if ended else "failed", {})
     return 0 if ended else 1
@@ -64,11 +68,8 @@ def _obey(parts: Mapping[str, Any], orders: _Orders, emit: Emit) -> bool:
     except OSError:
         pass  # nobody listens any more
     finally:
-        for part in parts.values():  # those who wait for a database find it, where it is ours to start
-            if not isinstance(part, Pooler):
-                _quietly(part.let_go)
-        for part in parts.values():
-            if isinstance(part, Pooler):
+        for name, part in parts.items():
+            if name != "pooler":
                 _quietly(part.let_go)
     return False
 
@@ -109,6 +110,20 @@ class _Orders:
             line: Line = json.loads(text)
             if line["do"] != "stay":
                 return line
+
+
+def _mark() -> None:
+    """Nobody but us decides from now on when sites are let go."""
+    with open(MARK, "w") as file:
+        file.write(str(os.getpid()))
+
+
+def _is_marked() -> bool:
+    try:
+        with open(MARK) as file:
+            return file.read() == str(os.getpid())
+    except OSError:
+        return True
 
 
 @contextmanager
