@@ -9,3 +9,12 @@ SystemdUnit("postgresql@.service.d/deploymachine.conf", action="delete", backup=
 for path in ("/etc/postgresql", "/var/lib/postgresql", "/var/log/postgresql"):
     Directory(path, action="delete", recursive=True)
 File(env.cookbooks.postgresql.RETIRED, action="delete", backup=False)
+# What kept PostgreSQL from being started, and from being reached, once its databases were given up.
+for version in env.cookbooks.postgresql.versions():
+    unit = f"postgresql@{version}-main.service"
+    Execute(f"unmask {unit}", command=["systemctl", "unmask", unit], only_if=f"test -L /etc/systemd/system/{unit}")
+Execute(
+    "no fence",
+    command=["nft", "delete", "table", "inet", "deploymachine_fence"],
+    only_if="nft list table inet deploymachine_fence",
+)
