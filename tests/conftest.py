@@ -13,9 +13,9 @@ SHARE_A_PROCESS = {
     "types": "caches_and_tasks database_servers loadbalancers",
     "fleets": "fleets",
     "main job": "bake main_job main_job_faults rework scaling",
-    "every day": "everyday secret_rotation",
+    "every day": "around_sites everyday secret_rotation",
     REST: "",
-    "sites": "around_sites deploys third_party",
+    "sites": "deploys third_party upkeep",
     "one server": "hardened_units hardening logs one_gigabyte",
 }
 GROUPS = {f"test_{word}.py": group for group, words in SHARE_A_PROCESS.items() for word in words.split()}
