@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
-from invoke.parser.argument import Argument
-from invoke.tasks import Task
 
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Inventory, Server
 from deploymachine.tasks._deployment import cloud, plain_deployment, settings
 from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._report import reported
-from deploymachine.tasks._selection import selected_or_none
-from deploymachine.tasks._task import task
+from deploymachine.tasks._words import listed, moved, one_of, pairs, worded
 from deploymachine.tasks.ssh_config import keep_up
 
 if TYPE_CHECKING:
@@ -38,34 +35,6 @@ HELP = {
 }
 
 
-class _Words(Task[Any]):
-    """Its body takes `words`, a list, perhaps an empty one: all that follows the task up to the first option."""
-
-    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        others = [one for one in super().get_arguments(ignore_unknown_help) if one.name != "words"]
-        after = sys.argv[sys.argv.index(self.name) + 1 :] if self.name in sys.argv else []
-        count = next((number for number, word in enumerate(after) if word.startswith("-")), len(after))
-        named = [Argument(name=f"word{number}", positional=True, kind=str) for number in range(1, count + 1)]
-        return [*named, *others]
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        given = sorted(
-            (key for key in options if key[:4] == "word" and key[4:].isdigit()), key=lambda key: int(key[4:])
-        )
-        return super().__call__(*args, words=[options.pop(key) for key in given], **options)
-
-
-def _worded(**options: Any) -> Callable[[Callable[..., Any]], Task[Any]]:
-    """As @task(), for a body with an argument `words`: `fab TASK`, `fab TASK WORD...`."""
-
-    def made(body: Callable[..., Any]) -> Task[Any]:
-        return _Words(
-            task(positional=["words"], **options)(body).body, name=body.__name__, positional=["words"], **options
-        )
-
-    return made
-
-
 @dataclass(frozen=True)
 class _Said:
     """What the command line says besides what is to become of which servers."""
@@ -81,7 +50,7 @@ class _Said:
     patience: int
 
 
-@_worded(
+@worded(
     help={
         **HELP,
         "into": "types, with commas; default: dbappbalancer into appbalancer,dbserver; appbalancer into "
@@ -118,11 +87,11 @@ def split(
     here = plain_deployment()
     if len(words) != 1:
         raise UsageError("A split is of one server", hint="name its type: `fab split dbappbalancer --plan`")
-    old = _one(words[0], server, here.inventory)
-    _begin(shapes.split(old, _listed(into), _pairs(names), here.inventory, here.settings), said)
+    old = one_of(words[0], server, here.inventory)
+    _begin(shapes.split(old, listed(into), pairs(names), here.inventory, here.settings), said)
 
 
-@_worded(help={**HELP, "into": "the type of the one that stays; default: the smallest that does the work of all"})
+@worded(help={**HELP, "into": "the type of the one that stays; default: the smallest that does the work of all"})
 def merge(
     _: Context,
     words: list[str],
@@ -147,11 +116,11 @@ def merge(
     from deploymachine.split import shapes
 
     here = plain_deployment()
-    servers = [_one(word, "", here.inventory) for word in words]
+    servers = [one_of(word, "", here.inventory) for word in words]
     _begin(shapes.merge(servers, into, here.inventory, here.settings), said)
 
 
-@_worded(
+@worded(
     help={
         **HELP,
         "to": "the new server's name",
@@ -191,7 +160,7 @@ def move(
         raise UsageError(
             "Which server is it to move to?", hint="say the new one's name: `fab move dbserver --to dbserver2`"
         )
-    old = _moved(words, server, here.inventory)
+    old = moved(words, server, here.inventory)
     _begin(shapes.move(old, to, flavor, zone, here.inventory, here.settings), said)
 
 
@@ -382,53 +351,3 @@ def _check_up(inventory: Inventory, change: Change) -> None:
                 f"{name} is on no OpenStack, so its type stands in settings.py only",
                 hint="boot servers of the new types, and move the data by `fab dbserver postgresql.promote`",
             )
-
-
-def _one(word: str, server: str, inventory: Inventory) -> Server:
-    """The server of that type or name. Raises UsageError where it is not one."""
-    from deploymachine import servertypes
-
-    if word not in servertypes.names():
-        return inventory.named(word)
-    found = inventory.of_type(word)
-    if server:
-        found = tuple(one for one in found if one == inventory.named(server))
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(one.name for one in found)
-    raise UsageError(
-        f"Which {word}?" if found else f"There is no {word}" + (f" called {server}" if server else ""),
-        why=f"there are {names}"
-        if found
-        else f"there are {', '.join(f'{s.name} ({s.type})' for s in inventory) or 'none'}",
-        hint=f"say its name: `--server {found[0].name}`" if found else None,
-    )
-
-
-def _moved(words: Sequence[str], server: str, inventory: Inventory) -> Server:
-    """Who moves: named behind the task, or selected before it."""
-    chosen = selected_or_none(inventory) or []
-    if server:
-        chosen = [one for one in chosen if one.name == server] or chosen
-    if len(words) == 1 and not chosen:
-        return _one(words[0], server, inventory)
-    if not words and len(chosen) == 1:
-        return chosen[0]
-    raise UsageError(
-        "A move is of one server" + (f", not of {', '.join(one.name for one in chosen)}" if chosen else ""),
-        hint="`fab move dbserver --to dbserver2`, or with its name: `fab move appnode1 --to appnode3`",
-    )
-
-
-def _listed(text: str) -> list[str]:
-    return [word for word in text.split(",") if word]
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """ "dbserver=db9,appnode=app4" as a dictionary. Raises UsageError."""
-    pairs = [word.partition("=") for word in _listed(text)]
-    if any(not sign or not kind or not name for kind, sign, name in pairs):
-        raise UsageError(
-            f"--names {text} can't be read", hint="a type and a name each: --names dbserver=db9,appnode=app4"
-        )
-    return {kind: name for kind, _, name in pairs}
