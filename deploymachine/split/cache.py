@@ -20,6 +20,7 @@ from deploymachine.rotation_plans import sites as sites_on
 from deploymachine.secrets import Secret
 from deploymachine.servertypes import Deployment, _database, cachenode
 from deploymachine.split.part import Moving, Size, Switched
+from deploymachine.split.reach import reached
 
 AUTHORITY = "/etc/redis/tls/authority.pem"
 POLL = 0.5  # seconds
@@ -75,7 +76,15 @@ def switch(moving: Moving) -> Switched:
 
 
 def back(moving: Moving) -> None:
-    """Have the old one lead again, with all that was written since."""
+    """Have the old one lead again, with all that was written since; without that where the new one is gone."""
+    before = moving.reverse.handed
+    if not reached(moving.new, before):
+        _tell_sites(before, moving, but=moving.new)
+        cook([moving.old], before, moving.report, phase="cache", recipes=("redis",))
+        return
+    roles = {_look(server, before)["role"] for server in (moving.old, moving.new)}
+    if roles == {"master"}:  # cut off in between: the sites write to the new one
+        cook([moving.old], moving.handed, moving.report, phase="cache", recipes=("redis",))
     switch(moving.reverse)
 
 
@@ -99,9 +108,9 @@ def _take_back(moving: Moving) -> None:
         moving.report.phase(moving.new, f"not put back: {error.what}")
 
 
-def _tell_sites(deployment: Deployment, moving: Moving) -> None:
+def _tell_sites(deployment: Deployment, moving: Moving, but: Server | None = None) -> None:
     """Have those who run sites know where their cache is; gunicorn and Celery take it in without losing anything."""
-    for servers, recipes in sites_on(_database.nodes(deployment)):
+    for servers, recipes in sites_on([node for node in _database.nodes(deployment) if node != but]):
         cook(servers, deployment, moving.report, phase="tell sites", recipes=recipes)
 
 

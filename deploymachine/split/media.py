@@ -18,6 +18,7 @@ from deploymachine.errors import ConvergeError
 from deploymachine.inventory import Server
 from deploymachine.servertypes._site import place
 from deploymachine.split.part import Moving, Size, Switched
+from deploymachine.split.reach import reached
 
 PORT = 4403
 
@@ -54,8 +55,9 @@ def switch(moving: Moving) -> Switched:
 
 
 def back(moving: Moving) -> None:
-    """Bring what came to the new server meanwhile to the old one."""
-    switch(moving.reverse)
+    """Bring what came to the new server meanwhile to the old one. Where it is gone, that is, too."""
+    if reached(moving.new, moving.deployment):
+        switch(moving.reverse)
 
 
 def finish(moving: Moving) -> None:

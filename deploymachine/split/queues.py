@@ -18,6 +18,7 @@ from deploymachine.inventory import Server
 from deploymachine.rotation_plans import sites as sites_on
 from deploymachine.servertypes import Deployment, broker
 from deploymachine.split.part import Moving, Size, Switched
+from deploymachine.split.reach import reached
 
 LONGEST = 600.0  # seconds that commands of CRON, and tasks that wait, may take; `Moving.patience` may be less
 
@@ -56,8 +57,16 @@ def switch(moving: Moving) -> Switched:
 
 
 def back(moving: Moving) -> None:
-    """The old one begins tasks again, and is the broker where it was."""
-    switch(moving.reverse)
+    """The old one begins tasks again, and is the broker where it was. Where the new one is gone, its tasks are, too."""
+    before = moving.reverse.handed
+    if reached(moving.new, before):
+        switch(moving.reverse)
+        return
+    cook([moving.old], before, moving.report, phase="take over")
+    nodes = [*before.inventory.serving("appnode"), *before.inventory.serving("tasknode")]
+    others = [node for node in nodes if node != moving.new]
+    _tell(others, before, moving)
+    _work(list(dict.fromkeys([moving.old, *others])), moving)
 
 
 def finish(moving: Moving) -> None:

@@ -38,15 +38,18 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, moving: Moving, fails: str = "") -> None:
         self.did: list[str] = []
+        self.of = OLD.private_ip
         self.role, self.fails = {OLD.name: "master", NEW.name: "slave"}, fails
         monkeypatch.setattr(cache, "_look", lambda server, _: self.state(server.name))
         monkeypatch.setattr(cache, "_ask", self.ask)
         monkeypatch.setattr(cache, "cook", self.cook)
         monkeypatch.setattr(cache, "_wait_for_the_last", lambda _: self.do("wait"))
+        monkeypatch.setattr(cache, "reached", lambda server, _: server.name not in self.gone)
         monkeypatch.setattr(cache, "POLL", 0)
+        self.gone: set[str] = set()
 
     def state(self, name: str) -> dict[str, Any]:
-        of = OLD.private_ip if self.role[name] == "slave" else ""
+        of = self.of if self.role[name] == "slave" else ""
         facts = {"role": self.role[name], "of": of, "link": "up" if of else "", "syncing": False}
         return {**facts, "offset": 7, "applied": 7, "keys": 2, "expiring": 1, "bytes": 10}
 
@@ -110,6 +113,31 @@ def test_one_that_does_not_catch_up_is_given_up_in_time(monkeypatch: pytest.Monk
         cache.prepare(moving)
     assert caught.value.why == "after 0 s it lacks 4 bytes; its link is up"
     assert world.did == []
+
+
+def test_the_way_back_is_a_switch_the_other_way(monkeypatch: pytest.MonkeyPatch, moving: Moving) -> None:
+    world = World(monkeypatch, moving)
+    world.role, world.of = {OLD.name: "slave", NEW.name: "master"}, NEW.private_ip
+    cache.back(replace(moving, deployment=moving.handed))
+    assert world.did[:4] == ["open cachenode1", TOLD.format(41), "wait", "lead cachenode1"]
+
+
+def test_cut_off_when_both_lead_the_old_one_first_takes_what_came_to_the_new(
+    monkeypatch: pytest.MonkeyPatch, moving: Moving
+) -> None:
+    world = World(monkeypatch, moving)
+    world.role = dict.fromkeys((OLD.name, NEW.name), "master")
+    cache.back(moving)
+    assert world.did[0] == "redis on cachenode1"
+
+
+def test_one_that_is_gone_does_not_keep_the_old_one_from_leading(
+    monkeypatch: pytest.MonkeyPatch, moving: Moving
+) -> None:
+    world = World(monkeypatch, moving)
+    world.gone = {NEW.name}
+    cache.back(replace(moving, deployment=moving.handed))
+    assert world.did == [TOLD.format(41), "redis on cachenode1"]
 
 
 @pytest.fixture

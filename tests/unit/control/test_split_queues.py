@@ -26,6 +26,8 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: str = "") -> None:
         self.did: list[str] = []
         self.fails, self.left, self.cut = fails, dict[str, int](), list[str]()
+        self.gone: set[str] = set()
+        monkeypatch.setattr(queues, "reached", lambda server, _: server.name not in self.gone)
         monkeypatch.setattr(queues, "_each", self.each)
         monkeypatch.setattr(queues, "cook", self.cook)
         monkeypatch.setattr(queues, "_look", lambda server, _: self.left)
@@ -133,3 +135,11 @@ def test_the_way_back_is_a_switch_the_other_way(tasks: Deployment, world: World)
     there = moving(tasks, "tasknode1", "tasknode2")
     queues.back(replace(there, deployment=there.handed))
     assert world.did[:2] == ["leave tasknode2", "cook tasknode1"]
+
+
+def test_one_that_is_gone_does_not_keep_the_old_one_from_its_work(tasks: Deployment, world: World) -> None:
+    there = moving(tasks, "tasknode1", "tasknode2")
+    world.gone = {"tasknode2"}
+    queues.back(replace(there, deployment=there.handed))
+    expected = [f"django {APPNODES}", "celery tasknode1", f"work tasknode1,{APPNODES}"]
+    assert world.did == ["cook tasknode1", *expected]
