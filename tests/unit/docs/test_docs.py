@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ PAGES = [*ROOT.glob("*.rst"), *ROOT.glob("*/*.rst"), *ROOT.glob("examples/*/*.rs
 COMMAND = re.compile(r"(?:``|^ +\$? ?)(?:[A-Z_]+=\S+ )*(fab|make|openstack-compute) ([^`\n#]+)", re.MULTILINE)
 PLACEHOLDERS = {"TYPE": "appnode", "NAME": "appnode1"}
 OPENSTACKS_OWN = {"console", "server"}  # commands that openstack-compute passes on
+WORDED = {"split", "merge", "move"}
 TOP = {path.name for path in ROOT.iterdir() if path.is_dir()}
 
 
@@ -60,12 +62,14 @@ def test_the_pages_are_found():
     assert len(commands("fab")) > 40
 
 
-def test_every_fab_command_can_be_typed(tasks):
-    parser = Parser(contexts=tasks.to_contexts())
+def test_every_fab_command_can_be_typed(tasks, monkeypatch):
+    every = Parser(contexts=tasks.to_contexts())
     for where, line in commands("fab"):
         words = [re.sub("|".join(PLACEHOLDERS), lambda match: PLACEHOLDERS[match[0]], w) for w in shlex.split(line)]
         if words[0].startswith("-"):  # fab's own options
             continue
+        monkeypatch.setattr(sys, "argv", ["fab", *words])  # tasks that take words of their own look there
+        parser = Parser(contexts=tasks.to_contexts()) if WORDED & {*words} else every
         try:
             parser.parse_argv(words)
         except ParseError as error:
