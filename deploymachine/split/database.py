@@ -21,6 +21,7 @@ from deploymachine.split.part import Moving, Size, Switched
 from deploymachine.split.partakers import UNREACHABLE, poolers, standing
 
 NEAR = 16 << 20  # bytes of log that may be missing when a copy counts as there
+OFF = ("SHUTOFF", "ERROR", "DELETED")  # as the cloud calls it
 LOOK = 1.0  # seconds between two looks at a copy
 AWAY = 20.0  # seconds that a copy may be without its primary
 
@@ -71,24 +72,22 @@ def switch(moving: Moving) -> Switched:
     return switched
 
 
-def back(moving: Moving, gone: bool = False) -> None:
-    """Have the old server lead again, with all that was written since; repeatable.
+def back(moving: Moving) -> None:
+    """Have the old server lead again, with all that was written since; repeatable. Raises as `switch`.
 
-    gone: the new one is off for good, as a person said: what only that one has is lost. Raises as `switch`.
+    A new one that does not answer must be off, as its cloud says: it is taken for gone then.
     """
     old, new = _standing(moving)
-    if old["role"] == "primary":
-        handing.refuse_two_primaries(moving, old, new)
-        _database.record_primary(moving.old, moving.deployment)
+    handing.refuse_two_primaries(moving, old, new)
+    if UNREACHABLE in (old["role"], new["role"]) and not _is_off(moving.new, new):
+        raise handing.unknown(moving.old if old["role"] == UNREACHABLE else moving.new, old, new)
+    if old["role"] != "primary" and new["role"] == "primary":
+        prepare(moving.reverse)
+        switch(moving.reverse)
         return
-    if old["role"] == "fenced" and new["role"] in (
-        ("replica", "fenced", UNREACHABLE) if gone else ("replica", "fenced")
-    ):
+    if old["role"] == "fenced":
         handing.take_back(moving, new)
-        _database.record_primary(moving.old, moving.deployment)
-        return
-    prepare(moving.reverse)
-    switch(moving.reverse)
+    _database.record_primary(moving.old, moving.deployment)
 
 
 def finish(moving: Moving) -> None:
@@ -99,6 +98,10 @@ def finish(moving: Moving) -> None:
 def _standing(moving: Moving) -> tuple[dict[str, Any], dict[str, Any]]:
     """What both say they are; role UNREACHABLE for one that does not answer."""
     return standing(moving.old, moving), standing(moving.new, moving)
+
+
+def _is_off(server: Server, told: dict[str, Any]) -> bool:
+    return told["role"] == UNREACHABLE and server.state in OFF
 
 
 def _is_done(old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -218,6 +218,17 @@ def _unknown(moving: Moving, error: DeployMachineError) -> StuckError:
     )
 
 
+def unknown(server: Server, old: Told, new: Told) -> StuckError:
+    """What can't be decided as long as that server does not answer."""
+    return StuckError(
+        f"{server.name} does not answer, so nobody knows whether it leads",
+        where=server.where,
+        why=f"the old one is {old['role']}, the new one is {new['role']}",
+        hint=f"mend it, or have it off (`fab openstack_list` shows its state), then run it again:\n"
+        f"{server.name} must not come back later, so delete it then",
+    )
+
+
 def _until_known(server: Server, moving: Moving) -> Told:
     """What it says it is, as soon as it answers and has come to an end."""
     until = time.monotonic() + KNOWN
