@@ -17,6 +17,7 @@ from deploymachine.cook import ask, checked, cook, on_all, sudo_password
 from deploymachine.errors import ConvergeError
 from deploymachine.inventory import Server
 from deploymachine.servertypes._site import place
+from deploymachine.split import queues
 from deploymachine.split.part import Moving, Size, Switched
 from deploymachine.split.reach import reached
 
@@ -41,7 +42,8 @@ def prepare(moving: Moving) -> None:
 
 def switch(moving: Moving) -> Switched:
     """Bring what has changed since; newer files on the new server stay, and nothing is removed there. Repeatable:
-    once more when nobody writes on the old server any more, it brings what came last."""
+    once more when nobody writes on the old server any more, it brings what came last. CRON goes along."""
+    queues.follow(moving)
     _passed(moving)
     lacking = _passed(moving, dry=True)
     if left := {name: one["sent"] for name, one in lacking.items() if one["sent"]}:
@@ -58,6 +60,8 @@ def back(moving: Moving) -> None:
     """Bring what came to the new server meanwhile to the old one. Where it is gone, that is, too."""
     if reached(moving.new, moving.deployment):
         switch(moving.reverse)
+    else:
+        queues.follow(moving.reverse)
 
 
 def finish(moving: Moving) -> None:

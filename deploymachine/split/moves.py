@@ -50,7 +50,8 @@ def ends(change: Change, deployment: Deployment) -> list[str]:
 def _queues(before: Deployment, after: Deployment) -> Iterator[Move]:
     """The broker; and who begins what is done at set times, where there is such: CRON, and the beats of a tasknode."""
     pairs = [(broker.node(before), broker.node(after))]
-    if before.settings.CRON or before.inventory.serving("tasknode"):
+    # From appnode to appnode CRON goes with the visitors: see `media`.
+    if before.inventory.serving("tasknode") or (before.settings.CRON and after.inventory.serving("tasknode")):
         pairs.append((before.first("tasknode", "appnode"), after.first("tasknode", "appnode")))
     for old, new in pairs:
         if old is not None and new is not None and old.name != new.name:

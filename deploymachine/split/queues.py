@@ -69,6 +69,27 @@ def back(moving: Moving) -> None:
     _work(list(dict.fromkeys([moving.old, *others])), moving)
 
 
+def follow(moving: Moving) -> None:
+    """Where appnodes begin what CRON names, the one that visitors go to now begins it, and the other no more.
+
+    Repeatable. moving: of the files, in whose deployment the balancers' visitors have been turned already.
+    """
+    handed = moving.handed
+    old, new = moving.deployment.first("tasknode", "appnode"), handed.first("tasknode", "appnode")
+    if not handed.settings.CRON or old is None or new is None or old == new:
+        return
+    if not reached(old, handed):
+        _tell([new], handed, moving)
+        return
+    try:
+        _rest(moving, moves=False)
+        _tell([old], handed, moving)
+    except DeployMachineError:
+        _work([old], moving)
+        raise
+    _tell([new], handed, moving)
+
+
 def finish(moving: Moving) -> None:
     """Nothing: empty queues go with RabbitMQ, when `leaving` removes that, or with the server."""
 

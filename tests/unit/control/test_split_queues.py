@@ -13,7 +13,7 @@ from deploymachine.inventory import Server
 from deploymachine.report import LineReport
 from deploymachine.servertypes import Deployment
 from deploymachine.split import queues
-from deploymachine.split.part import QUEUES, Moving
+from deploymachine.split.part import MEDIA, QUEUES, Moving
 from tests.unit.control.test_tasknodes import BROKER, NODES, with_tasks
 
 FIRST, SECOND = NODES
@@ -143,3 +143,24 @@ def test_one_that_is_gone_does_not_keep_the_old_one_from_its_work(tasks: Deploym
     queues.back(replace(there, deployment=there.handed))
     expected = [f"django {APPNODES}", "celery tasknode1", f"work tasknode1,{APPNODES}"]
     assert world.did == ["cook tasknode1", *expected]
+
+
+def test_cron_goes_along_with_the_visitors_from_appnode_to_appnode(deployment: Deployment, world: World) -> None:
+    there = replace(moving(with_tasks(deployment), "appnode1", "appnode2"), part=MEDIA)
+    queues.follow(there)
+    assert world.did == ["leave appnode1", "django appnode1", "django appnode2"]
+    world.did.clear()
+    queues.follow(replace(there, deployment=there.handed))
+    assert world.did == []
+
+
+def test_cron_that_a_tasknode_begins_stays_there(tasks: Deployment, world: World) -> None:
+    queues.follow(replace(moving(tasks, "appnode1", "appnode2"), part=MEDIA))
+    assert world.did == []
+
+
+def test_cron_that_does_not_end_goes_on_where_it_is(deployment: Deployment, world: World) -> None:
+    world.cut = ["cron-blog-clear.service"]
+    with pytest.raises(ConvergeError, match="still at work"):
+        queues.follow(replace(moving(with_tasks(deployment), "appnode1", "appnode2"), part=MEDIA))
+    assert world.did == ["leave appnode1", "work appnode1"]
