@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from fleet import Fleet
@@ -33,6 +33,11 @@ def said(fleet: Fleet) -> set[str]:
     """What the pages of all appnodes say."""
     pages = [fleet.get().text for _ in range(3 * len(nodes(fleet)))]  # type: ignore[attr-defined]
     return {found[1] if (found := re.search("<!-- release (.*?) -->", page)) else "" for page in pages}
+
+
+def patient(fleet: Fleet) -> AbstractContextManager[None]:
+    """Releases are given time until they answer: the machines share this one's processors."""
+    return fleet.edited("settings.py", '"health_timeout": 30,', '"health_timeout": 180,')
 
 
 @contextmanager

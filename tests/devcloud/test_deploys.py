@@ -13,7 +13,7 @@ import pytest
 from fleet import Fleet
 from load import TOOLS, load, tool
 from machine_world import connect, until
-from releasing import change, nodes, said, trust
+from releasing import change, nodes, patient, said, trust
 
 pytestmark = pytest.mark.devcloud
 WHO = ("appnode",)  # whom the tests deploy on: all that serve the site
@@ -22,8 +22,7 @@ NASTY = 'it\'s a "freeze"; $(reboot)\nuntil `Monday`'
 
 @pytest.fixture(scope="module")
 def released(fleet: Fleet) -> Iterator[Fleet]:
-    """The fleet of all tests, patient: the machines share this one's processors."""
-    with fleet.edited("settings.py", '"health_timeout": 30,', '"health_timeout": 180,'):
+    with patient(fleet):
         yield fleet
 
 

@@ -11,7 +11,7 @@ import pytest
 from fleet import Fleet
 from load import load
 from machine_world import connect, until
-from releasing import change, nodes, said, trust
+from releasing import change, nodes, patient, said, trust
 
 pytestmark = pytest.mark.devcloud
 BOOT = "systemctl show --property=UserspaceTimestampMonotonic"
@@ -48,7 +48,7 @@ def on_all(fleet: Fleet, command: str) -> dict[str, str]:
 
 def test_appnodes_are_rebooted_one_by_one_and_no_visitor_notices(fleet: Fleet) -> None:
     before = on_all(fleet, BOOT)
-    with load(fleet.server(fleet.front).address, trust(fleet), visitors=3) as visitors:
+    with patient(fleet), load(fleet.server(fleet.front).address, trust(fleet), visitors=3) as visitors:
         visitors.goes_on(20)
         told = fleet.fab("appnode", "reboot", "--yes")
         visitors.by.clear()
@@ -120,8 +120,7 @@ def test_a_deploy_whose_link_goes_down_is_told_and_is_done_again(fleet: Fleet, p
     text = wsgi.read_text()
     wsgi.write_text(text + SLOW_START * (phase == "switch"))
     change(fleet, f"cut in {phase}")
-    patient = fleet.edited("settings.py", '"health_timeout": 30,', '"health_timeout": 180,')
-    with patient, load(fleet.server(fleet.front).address, trust(fleet), visitors=ASKING) as visitors:
+    with patient(fleet), load(fleet.server(fleet.front).address, trust(fleet), visitors=ASKING) as visitors:
         with fleet.start(*kinds, "deploy", "--batch", "100%") as running:
             assert running.stdout is not None
             assert next((line for line in running.stdout if line.startswith(f"{victim}: guestbook: {phase}")), None)
