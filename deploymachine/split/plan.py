@@ -102,11 +102,12 @@ def _table(every: Sequence[Step], sizes: Mapping[Move, Size]) -> list[str]:
 def _ways_back(change: Change, every: Sequence[Step]) -> list[str]:
     command = COMMAND[change.verb]
     switches = any(step.name.startswith("switch ") for step in every)
-    after = ", by another switch, with all that was written since" if switches else ""
     return [
         f"Killed anywhere, by either side: `{command} --resume` goes on, `{command} --abort` goes back.",
-        "  Before the first switch --abort is without any effect on visitors; new servers are set aside for a look.",
-        f"  After it --abort goes back{after}.",
+        "  Before the first switch --abort is without any effect on visitors; new servers are set aside for a look."
+        if switches
+        else "  --abort is without any effect on visitors; new servers are set aside for a look.",
+        *(["  After it --abort goes back by another switch, with all that was written since."] if switches else []),
         f"  The point of no return is `{command} --finish`, which asks once more: old data and old servers go.",
     ]
 

@@ -69,7 +69,7 @@ class Run:
         begun = {*self.journal.done, self.journal.now}
         todo = [step for step in reversed(steps(self.about)) if step.name in begun]
         for number, step in enumerate(todo, 1):
-            self._headline(number, len(todo), f"back: {step.told}")
+            self._headline(number, len(todo), f"take back: {step.told}")
             self._act(step.undo)
             self._keep(self.journal.undone(step.name))
         self._forget()

@@ -211,7 +211,7 @@ def _begin(change: Change, said: _Said) -> None:
     flavors = {spec.name: spec.flavor for spec in work.specs(about, during)}
     every = steps.steps(about)
     print("\n".join(plan.told(change, every, sizes, moves.ends(change, here), flavors)), flush=True)
-    _show_settings(change, write=False)
+    _show_settings(change, write=False, then=said.write)
     if said.plan or not agreed(f"{plan.headline(change)}?", said.yes):
         return
     _go(about, run.begin(about, settings()), said)
@@ -314,8 +314,8 @@ def _progress(shown: Report, servers: Sequence[Server]) -> Progress:
     return progress
 
 
-def _show_settings(change: Change, *, write: bool) -> None:
-    """What settings.py has to say; it is written there only where that was asked for."""
+def _show_settings(change: Change, *, write: bool, then: bool = False) -> None:
+    """What settings.py has to say; it is written there only where that was asked for. then: it will be, in the end."""
     from deploymachine.errors import SettingsError
     from deploymachine.settings_file import settings_path
     from deploymachine.split import settings_diff
@@ -335,7 +335,8 @@ def _show_settings(change: Change, *, write: bool) -> None:
             settings.cache_clear()
             print(f"{path.name} says so now.", flush=True)
         else:
-            print(f"{path.name} has to say that in the end; --write-settings writes it.", flush=True)
+            how = "is written when all is done" if then else "has to be there in the end; --write-settings writes it"
+            print(f"That change of {path.name} {how}.", flush=True)
 
 
 def _check_up(inventory: Inventory, change: Change) -> None:
