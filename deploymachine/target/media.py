@@ -179,7 +179,8 @@ def _fetch(site: Mapping[str, str], request: Request, context: ssl.SSLContext) -
             receiver = _begun(words, site, stdin=subprocess.DEVNULL, pass_fds=[descriptor], **said)
         try:
             pump(stream, ours)
-            receiver.wait(WAIT)
+            with suppress(subprocess.TimeoutExpired):
+                receiver.wait(WAIT)
         finally:
             receiver.kill()
             receiver.wait()
