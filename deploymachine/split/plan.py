@@ -43,12 +43,18 @@ def told(
         "",
         *_servers(change, flavors),
         *_what_moves(sizes),
+        *(f"  logs: what {name} has taken in stays there, and goes with --finish" for name in _lognodes(change)),
         *(f"  ends: {ENDED.get(kind, kind)}" for kind in ends),
         "",
         *_table(every, sizes),
         "",
         *_ways_back(change, every),
     ]
+
+
+def _lognodes(change: Change) -> list[str]:
+    """The servers that take in logs no more afterwards."""
+    return [name for name in change.before if "lognode" in change.loses(name)]
 
 
 def seconds(step: Step, sizes: Mapping[Move, Size]) -> float:

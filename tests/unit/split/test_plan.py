@@ -10,7 +10,7 @@ from change_world import deployment
 from deploymachine.split import plan
 from deploymachine.split.moves import moves
 from deploymachine.split.part import Size
-from deploymachine.split.shapes import Change, merge, split
+from deploymachine.split.shapes import Change, merge, move, split
 from deploymachine.split.steps import steps
 from deploymachine.split.work import Work
 
@@ -44,3 +44,9 @@ def test_a_merge_says_who_goes(tmp_path: Path) -> None:
     assert "front1: stays, a dbappbalancer then" in text
     assert " boot " not in text
     assert "`fab merge --abort` goes back" in text
+
+
+def test_logs_that_do_not_move_are_told_of_before(tmp_path: Path) -> None:
+    here = deployment(tmp_path, front1="dbappbalancer", logs1="lognode")
+    change = move(here.inventory.named("logs1"), "logs2", "", "", here.inventory, here.settings)
+    assert "logs: what logs1 has taken in stays there, and goes with --finish" in told(change, here)
