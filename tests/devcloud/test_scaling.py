@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,7 +53,9 @@ def assert_forgotten(fleet: Fleet, name: str, address: str) -> None:
 def test_down_and_up_under_traffic_without_a_failed_request(scaled: Fleet) -> None:
     fleet = scaled
     gone = fleet.server("appnode2")
-    with load(fleet.server("loadbalancer1").address, certificate(fleet)) as visitors:
+    with ExitStack() as stack:
+        visitors = stack.enter_context(load(fleet.server("loadbalancer1").address, certificate(fleet)))
+        seen = [stack.enter_context(tool(name, visitors.address)) for name in TOOLS if shutil.which(name)]
         visitors.goes_on(100)
         assert set(visitors.by) == {"appnode1", "appnode2"}
         told = fleet.fab("openstack_kill", "appnode2", "--yes")
@@ -60,26 +64,43 @@ def test_down_and_up_under_traffic_without_a_failed_request(scaled: Fleet) -> No
         assert visitors.by["appnode2"] == down
         assert visitors.failures == []
         assert_forgotten(fleet, gone.name, gone.private_ip)
-        for line in UP:
+        boot, *others = UP
+        fleet.fab(*boot.split())
+        _provisioning_that_fails_is_put_back(fleet)
+        for line in others:
             fleet.fab(*line.split())
         visitors.goes_on(100)
         assert visitors.by["appnode2"] > down
     assert visitors.failures == []
+    assert [one["failed"] for one in seen] == [0] * len(seen)
     assert f"appnode2 (appnode, ACTIVE, {gone.private_ip}" in told
     assert "appnode2: GONE changed" in told
 
 
-@pytest.mark.parametrize("name", TOOLS)
-def test_no_tool_counts_a_failed_request(scaled: Fleet, name: str) -> None:
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
-    fleet = scaled
-    with tool(name, fleet.server("loadbalancer1").address) as seen:
-        fleet.fab("openstack_kill", "appnode2", "--yes")
-        for line in UP:
-            fleet.fab(*line.split())
-    assert seen["failed"] == 0, seen
-    assert seen["served"] > 100
+def _provisioning_that_fails_is_put_back(fleet: Fleet) -> None:
+    with port_swallowed(fleet, "appnode2", 22, "reject"):
+        message = fleet.refused("root", "provision")
+    assert "does not answer on port 22" in message
+    impatient = fleet.edited("settings.py", "SSH_CONNECT_TIMEOUT = 10", "SSH_CONNECT_TIMEOUT = 3")
+    with port_swallowed(fleet, "appnode2", 2222, "drop"), impatient:
+        message = fleet.refused("root", "provision")
+    assert "everything was put back" in message
+    look = fleet.ssh("appnode2", "id deploy; ls /home /etc/ssh/sshd_config.d; nft list tables", user="root", port=22)
+    assert "no such user" in look.output
+    assert "deploymachine" not in look.output
+
+
+@contextmanager
+def port_swallowed(fleet: Fleet, name: str, port: int, verdict: str) -> Iterator[None]:
+    """Something between here and the server that lets nothing through to one port."""
+    table = "deploymachine_test"
+    rule = f"ip daddr {fleet.server(name).address} tcp dport {port} {verdict}"
+    rules = f"table inet {table} {{\n chain out {{\n type filter hook output priority 0\n {rule}\n }}\n}}\n"
+    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["nft", "delete", "table", "inet", table], check=True)
 
 
 def test_killed_again_and_again_in_the_middle_it_ends_the_same(scaled: Fleet) -> None:
