@@ -17,7 +17,7 @@ import pytest
 from fleet import Fleet, own_deployment
 from load import TOOLS, load, tool
 from machine_world import until
-from releasing import change, said, signing, trust
+from releasing import change, patient, said, signing, trust
 
 pytestmark = pytest.mark.devcloud
 ONE = "dbappbalancer1"
@@ -224,7 +224,7 @@ def test_maintenance_says_why_and_lets_in_who_works_on_it(made: Fleet) -> None:
 def test_a_deploy_and_a_way_back_of_the_only_appnode_lose_no_request(made: Fleet) -> None:
     """Nobody else could serve meanwhile; and a signature is sent once only, whatever becomes of it."""
     fab(made, "deploy")
-    with ExitStack() as stack:
+    with patient(made), ExitStack() as stack:
         visitors = stack.enter_context(load(made.server(ONE).address, trust(made), visitors=4))
         seen = [stack.enter_context(tool(name, visitors.address)) for name in TOOLS if shutil.which(name)]
         signatures = stack.enter_context(signing(made))
