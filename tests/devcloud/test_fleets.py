@@ -16,6 +16,7 @@ from fleet import REPOSITORY, Fleet, own_deployment
 from fleet_shapes import (
     OLDER,
     SHAPES,
+    SITES,
     Shape,
     Shaped,
     assert_healthy,
@@ -23,10 +24,14 @@ from fleet_shapes import (
     assert_nothing_differs,
     assert_serves,
 )
+from releasing import change, patient, said
+
+from deploymachine.servertypes import parts
 
 pytestmark = pytest.mark.devcloud
 HERE = Path(__file__).parent
 MATRIX = HERE.parent / "unit" / "matrix"
+CURRENT = "readlink /srv/sites/guestbook/current"
 SLOW = "DEPLOYMACHINE_SLOW_FLEETS"
 
 
@@ -90,6 +95,18 @@ with matrix_settings(pathlib.Path(sys.argv[1])) as settings:
 @pytest.mark.parametrize("wanted", SHAPES[1:], ids=told)
 def test_a_fleet_serves_and_stays_as_it_is(shaped: Shaped, wanted: Shape) -> None:
     use(shaped, wanted)
+
+
+def test_a_release_reaches_every_type_that_runs_the_site(shaped: Shaped) -> None:
+    """On the last of SHAPES, whose servers are there still."""
+    shaped.become(SHAPES[-1])
+    fleet, types = shaped.fleet, [kind for kind, _ in SHAPES[-1].counts if {*parts(kind)} & {*SITES}]
+    commit = change(fleet, "for everybody")
+    with patient(fleet):
+        fleet.fab(*types, "deploy")
+    assert said(fleet) == {"for everybody"}
+    live = {name: fleet.sudo(name, CURRENT) for kind in types for name in SHAPES[-1].servers[kind]}
+    assert {release.strip().rpartition("-")[2] for release in live.values()} == {commit}, live
 
 
 @pytest.mark.skipif(SLOW not in os.environ, reason=f"takes its time: {SLOW}=1, or `make test-fleets`")
