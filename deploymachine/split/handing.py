@@ -100,7 +100,8 @@ def _compare(there: Partakers) -> tuple[str, ...]:
         there.new.ask("keeper", "reach", HOLD * 2, lsn=at, limit=HOLD)
         there.new.ask("prover", "seize", hold=True)
         there.sites("resume")
-        old, new = there.both("prover", "digest", SUM)
+        parts = there.old.ask("prover", "plan", 60)["parts"]
+        old, new = there.both("prover", "digest", SUM, parts=parts)
         return compared(old, new, (moving.old.name, moving.new.name))
     finally:
         with suppress(DeployMachineError):  # they do it by themselves as well

@@ -8,7 +8,6 @@ take rows away from these.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any, Dict, List
 
 from database import console
@@ -23,7 +22,7 @@ SAME_TEXT = (
 )
 DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND datname NOT IN ('template0', 'template1');"
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_current_snapshot();"
-TABLES = """SELECT json_agg(json_build_array(format('%I.%I', nspname, relname), pg_table_size(c.oid),
+TABLES = """SELECT json_agg(json_build_array(format('%I.%I', nspname, relname), pg_relation_size(c.oid),
     relpersistence)) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
   WHERE relkind IN ('r', 'm') AND relpersistence <> 't'
   AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast');"""
@@ -84,10 +83,16 @@ class Prover:
             self.sessions["postgres"].ask("SELECT pg_wal_replay_pause();")
         return {}
 
-    def digest(self, _line: Line) -> Line:
+    def plan(self, _line: Line) -> Line:
+        """Which part of every table is to be summed, in percent; the same has to be looked at on the other server."""
+        return {"parts": {name: _parts(session) for name, session in self.sessions.items()}}
+
+    def digest(self, line: Line) -> Line:
         """Of every database its tables, sequences and extensions; of the server its roles and settings."""
+        parts = line["parts"]
         found = {
-            name: {**_digest(session), "sequences": self.sequences[name]} for name, session in self.sessions.items()
+            name: {**_digest(session, parts.get(name, {})), "sequences": self.sequences[name]}
+            for name, session in self.sessions.items()
         }
         server = json.loads("\n".join(self.sessions["postgres"].ask(SERVER)))
         return {"databases": found, "server": server}
@@ -117,26 +122,31 @@ def go_on() -> Line:
     return {}
 
 
-def _digest(session: Console) -> Line:
+def _tables(session: Console) -> List[Any]:
+    """name, bytes, persistence of each."""
     text = "\n".join(session.ask(TABLES))
-    tables: List[Any] = json.loads(text) if text else []
-    found: Dict[str, Any] = {}
-    unlogged: List[str] = []
-    for name, size, persistence in tables:
-        if persistence == "u":
-            unlogged.append(name)
-            continue
-        found[name] = _table(session, name, int(size))
+    return list(json.loads(text)) if text else []
+
+
+def _parts(session: Console) -> Line:
+    return {name: min(100.0, round(100.0 * WHOLE / max(int(size), 1), 4)) for name, size, _ in _tables(session)}
+
+
+def _digest(session: Console, parts: Line) -> Line:
+    there = _tables(session)
+    tables = {
+        name: _table(session, name, int(size), float(parts.get(name, 100)))
+        for name, size, persistence in there
+        if persistence != "u"
+    }
     more: Line = json.loads("\n".join(session.ask(MORE)))
-    return {**more, "tables": found, "unlogged": unlogged}
+    return {**more, "tables": tables, "unlogged": [name for name, _, persistence in there if persistence == "u"]}
 
 
-def _table(session: Console, name: str, size: int) -> Line:
-    """rows, sum: of the whole, or of the sample that the percentage tells."""
-    sample = min(100.0, round(100.0 * WHOLE / max(size, 1), 4))
-    part = f" TABLESAMPLE SYSTEM ({sample}) REPEATABLE (6)" if sample < 100 else ""
-    rows, total = json.loads(session.ask(f"{SUM.format(name)} AS t{part};", LONGEST)[0], parse_float=str)
+def _table(session: Console, name: str, size: int, percent: float) -> Line:
+    """rows, sum: of the whole, or of the sample that the percentage tells. The sum is a text: it may be long."""
+    part = f" TABLESAMPLE SYSTEM ({percent}) REPEATABLE (6)" if percent < 100 else ""
+    rows, total = json.loads(session.ask(f"{SUM.format(name)} AS t{part};", LONGEST)[0])
     if part and size <= COUNTED:
-        with suppress(ValueError, IndexError):
-            rows = int(session.ask(f"SELECT count(*) FROM ONLY {name};", LONGEST)[0])  # noqa: S608 - quoted by it
-    return {"rows": rows, "sum": str(total), "percent": sample}
+        rows = int(session.ask(f"SELECT count(*) FROM ONLY {name};", LONGEST)[0])  # noqa: S608 - quoted by it
+    return {"rows": rows, "sum": str(total), "percent": percent}
