@@ -78,7 +78,10 @@ def old_primary(new: Server, deployment: Deployment) -> Old | None:
         raise UsageError(f"{new.name} keeps no databases: it is a {new.type}")
     told = look(new, "state", deployment)
     if told["role"] not in ("replica", "primary"):
-        raise UsageError(f"{new.name} can't lead: its PostgreSQL is {told['role']}")
+        raise UsageError(
+            f"{new.name} can't lead: its PostgreSQL is {told['role']}",
+            hint=f"`fab dbserver postgresql.follow --server {new.name}` makes it a replica first",
+        )
     for peer in deployment.inventory.serving("dbserver"):
         if peer == new:
             continue
