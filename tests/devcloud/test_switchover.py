@@ -101,12 +101,13 @@ def test_a_replica_takes_over_compared_and_without_an_error(pair: Pair) -> None:
 
 def test_started_by_hand_the_old_one_can_not_be_written_to(pair: Pair) -> None:
     _, old = pair.sides()
-    start = f"runuser -u postgres -- pg_ctlcluster --skip-systemctl-redirect {VERSION} main"
-    pair.fleet.sudo(old, f"cd /; {start} start -- -w")
+    where = "-D /var/lib/postgresql/$v/main -o '-c config_file=/etc/postgresql/'$v'/main/postgresql.conf'"
+    control = f"v={VERSION}; cd /; runuser -u postgres -- /usr/lib/postgresql/$v/bin/pg_ctl {where} -w -l /dev/null"
+    pair.fleet.sudo(old, f"{control} start >/dev/null")
     try:
         assert psql(pair.fleet, old, "SHOW transaction_read_only") == "on"
     finally:
-        pair.fleet.sudo(old, f"cd /; {start} stop -m fast")
+        pair.fleet.sudo(old, f"{control} -m fast stop")
 
 
 @pytest.mark.parametrize("moment", ["pooler.pause", "keeper.stop"])
