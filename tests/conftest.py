@@ -13,7 +13,7 @@ SHARE_A_PROCESS = {
     "types": "caches_and_tasks database_servers loadbalancers",
     "fleets": "fleets",
     "main job": "bake main_job main_job_faults rework scaling",
-    "splitting": "splitting splitting_faults",
+    "splitting": "splitting splitting_faults switchover",
     "every day": "around_sites everyday secret_rotation",
     REST: "",
     "sites": "deploys third_party upkeep",
