@@ -14,6 +14,7 @@ from invoke.tasks import Task
 from deploymachine.errors import DeployMachineError
 
 INTERRUPTED = 130
+UNREAD = 141  # as shells tell of a command whose reader has gone
 
 
 def task(**options: Any) -> Callable[[Callable[..., Any]], Task[Any]]:
@@ -25,7 +26,11 @@ def _told(body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
-            return body(*args, **kwargs)
+            answer = body(*args, **kwargs)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `fab status | head -1`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=UNREAD) from None
         except DeployMachineError as error:
             raise Exit(_shown(str(error)), 1) from None
         except KeyboardInterrupt:
@@ -40,6 +45,7 @@ def _told(body: Callable[..., Any]) -> Callable[..., Any]:
             from deploymachine.ssh import internal
 
             raise Exit(_shown(str(internal(error))), 1) from None
+        return answer
 
     return wrapper
 

@@ -121,3 +121,18 @@ def test_a_table_in_a_pipe_cuts_nothing_off(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.splitlines()[1].split() == list(row)
     ages = (None, 0, 59, 60, 3_599, 3_600, 86_399, 86_400, 10**7)
     assert [written_age(age) for age in ages] == ["", "0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "115 d"]
+
+
+def test_a_reader_who_has_seen_enough_is_no_fault(deployed: Path) -> None:
+    own = (
+        "from deploymachine.tasks import task\n\n@task()\ndef tell(c):\n    '''Much.'''\n    print('word ' * 100_000)\n"
+    )
+    (deployed / "fab_local.py").write_text(own)
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {**os.environ, "HOME": str(deployed)}
+    done = subprocess.run(
+        [FAB, "tell"], cwd=deployed, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
