@@ -159,16 +159,16 @@ class Machines(Links):
     def attach(self, machine: Machine, process: Process | None, volume: str, device: str) -> None:
         """machine: with the new volume among its own."""
         self._bind(machine)
-        leader = nspawn.leader(process)
-        if leader is not None:
-            blockdevices.show(leader.pid, blockdevices.device(self._volume(volume)), device, alias(volume))
+        init = nspawn.init(process)
+        if init is not None:
+            blockdevices.show(init.pid, blockdevices.device(self._volume(volume)), device, alias(volume))
 
     def detach(self, machine: Machine, process: Process | None, volume: str, device: str) -> None:
         """machine: without it. Raises DevcloudError if the machine doesn't let go of it."""
         self._bind(machine)
-        leader = nspawn.leader(process)
-        if leader is not None:
-            blockdevices.hide(leader.pid, device, alias(volume))
+        init = nspawn.init(process)
+        if init is not None:
+            blockdevices.hide(init.pid, device, alias(volume))
         self.release_volume(volume)
 
     def release_volume(self, volume: str) -> None:

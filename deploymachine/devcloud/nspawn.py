@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from deploymachine.devcloud import cgroups
@@ -13,6 +14,7 @@ from deploymachine.devcloud.process import Process, alive, children, identify
 from deploymachine.devcloud.run import system_environment
 from deploymachine.errors import DevcloudError
 
+NSPAWN = "systemd-nspawn"
 POWER_OFF = signal.SIGRTMIN + 4  # what systemd, as the machine's process 1, takes for `systemctl poweroff`
 STATE = Path("/run/systemd/nspawn")
 LOOP = 'while "$@"; [ $? = 133 ]; do :; done'  # nspawn ends with 133 when the machine reboots
@@ -53,7 +55,7 @@ def start(disk: Path, name: str, server_id: str, memory_mb: int, cgroup: str) ->
 def command(name: str, root: Path, server_id: str) -> list[str]:
     """The command line. No registration with machined, nothing borrowed from the host's files."""
     return [
-        "systemd-nspawn",
+        NSPAWN,
         "--quiet",
         "--settings=no",
         "--register=no",
@@ -78,6 +80,26 @@ def leader(process: Process | None) -> Process | None:
         return None
     found = [leader for nspawn in children(process.pid) for leader in children(nspawn)]
     return identify(found[0]) if found else None
+
+
+def init(process: Process | None, seconds: float = 20) -> Process | None:
+    """Process 1 once it is the machine's own init; None where none comes. Before that it is nspawn still, which begins
+    in the host's root and with the host's /dev."""
+    deadline = time.monotonic() + seconds
+    while alive(process) and time.monotonic() < deadline:
+        found = leader(process)
+        if found is not None and _program(found.pid) not in ("", NSPAWN):
+            return found
+        time.sleep(0.01)
+    return None
+
+
+def _program(pid: int) -> str:
+    """The name of what it runs; "" where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/exe").readlink().name
+    except OSError:
+        return ""
 
 
 def forget_lock(root: Path) -> None:
