@@ -118,8 +118,9 @@ def _database(seen: Seen, answer: Answer, now: datetime) -> Judged:
     role = database["role"]
     if role == "stopped":
         yield "database", NOW, f"PostgreSQL does not answer: {database['why']}", f"`fab server:{name} kokki`"
-    elif role == "retired":
-        yield "database", SOON, "another server has taken over from it", f"`fab openstack_kill {name}`"
+    elif role == "retired" and "dbserver" in parts(kind):
+        todo = "openstack_kill" if parts(kind) == ("dbserver",) else f"server:{name} postgresql.follow --server"
+        yield "database", SOON, "another server has taken over from it", f"`fab {todo} {name}`"
     elif role == "replica" and not database["receiving"]:
         yield "database", NOW, "the replica receives nothing", f"`fab {kind} kokki`, then `fab logs --server {name}`"
     elif role == "replica" and (database["lag_seconds"] or 0) > LAG_SECONDS:

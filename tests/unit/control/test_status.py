@@ -268,3 +268,17 @@ def test_a_server_that_is_down_is_not_waited_for(deployment: Deployment, monkeyp
     both = Deployment(deployment.settings, Inventory([down]), deployment.secrets)
     one = next(one for one in asking.look(both) if one.server.name == "appnode1")
     assert judging.concerns([one], NOW)[0].about == "reachable"
+
+
+@pytest.mark.parametrize(
+    ("kind", "do"),
+    [
+        ("dbserver", ["`fab openstack_kill box1`"]),
+        ("dbappbalancer", ["`fab server:box1 postgresql.follow --server box1`"]),
+        ("appbalancer", []),
+    ],
+)
+def test_whoever_gave_its_databases_up_is_not_to_go_while_visitors_come_to_it(kind: str, do: list[str]) -> None:
+    retired = seen("box1", kind, database={**PRIMARY, "role": "retired"})
+    found = [one for one in judging.concerns([retired], NOW) if "taken over" in one.what]
+    assert [one.do for one in found] == do
