@@ -76,11 +76,13 @@ class Site(Frozen):
 class Settings(Frozen):
     """Everything settings.py may say. `directory` is where settings.py lies: relative paths start there.
 
-    environment: NAME where it is settings_NAME.py.
+    environment: NAME where it is settings_NAME.py. between: they are of a deployment in the middle of a change, where
+    doors of before and of afterwards are open.
     """
 
     directory: Path
     environment: str | None = None
+    between: bool = False
     DEPLOYMENT: Name
     PRODUCTION: bool = True
     SECRETS: dict[SecretName, SecretSource] = Field(default={})

@@ -36,7 +36,8 @@ def keeps(server: Server, deployment: Deployment) -> str:
 
 
 def openings(settings: Settings) -> list[Opening]:
-    return [] if broker.has_own(settings) else broker.openings(settings)
+    """RabbitMQ's where it may be here, also on its way to or from a broker of its own: tasks come to the end of that."""
+    return broker.openings(settings) if settings.between or not broker.has_own(settings) else []
 
 
 def runs(site: str, server: Server, deployment: Deployment) -> bool:

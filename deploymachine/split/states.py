@@ -27,7 +27,7 @@ def deployment_in(stage: str, change: Change, deployment: Deployment, switched: 
     afterwards.
     """
     kinds = {BEFORE: change.before, DURING: change.during, AFTER: change.after}[stage]
-    settings = settings_with(kinds, change, deployment.settings)
+    settings = settings_with(kinds, change, deployment.settings).model_copy(update={"between": stage == DURING})
     inventory = _inventory(kinds, change, deployment.inventory)
     behind = _behind(change, frozenset(switched)) if stage == DURING else frozenset()
     return replace(deployment, settings=settings, inventory=inventory, behind=behind)

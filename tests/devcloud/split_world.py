@@ -15,7 +15,7 @@ from pathlib import Path
 from fleet import Fleet
 from fleet_shapes import assert_healthy, assert_nothing_differs
 from machine_world import until
-from writers import Seen, Writing, writers
+from writers import RATE, Seen, Writing, writers
 
 SETTLE = 100  # signatures before and after a step
 KEEPERS = ("dbappbalancer", "dbserver")
@@ -73,10 +73,10 @@ class Story:
 
 
 @contextmanager
-def signed(fleet: Fleet) -> Iterator[Story]:
-    """Writers come to the fleet's front; in the end the book holds what they were told, each text once."""
+def signed(fleet: Fleet, rate: float = RATE) -> Iterator[Story]:
+    """Writers come to the fleet's front, `rate` times a second; in the end the book holds what they were told, once."""
     certificate = fleet.directory / ".deploymachine/certificates/guestbook.pem"
-    with writers(fleet.server(fleet.front).address, certificate) as writing:
+    with writers(fleet.server(fleet.front).address, certificate, rate) as writing:
         story = Story(fleet, writing)
         yield story
     book = story.book()

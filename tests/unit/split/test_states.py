@@ -8,7 +8,7 @@ from pathlib import Path
 from change_world import deployment
 
 from deploymachine.inventory import Inventory, Server
-from deploymachine.servertypes import Deployment, attributes, broker
+from deploymachine.servertypes import Deployment, attributes, broker, openings
 from deploymachine.split.part import CACHE, MEDIA, QUEUES, Moving
 from deploymachine.split.shapes import Change, Newcomer, move, split
 from deploymachine.split.states import AFTER, BEFORE, DURING, deployment_in
@@ -73,6 +73,27 @@ def test_queues_stay_on_the_tasknode_until_the_broker_has_them(tmp_path: Path) -
     there = with_new(here, change)
     held = [broker.node(deployment_in(stage, change, there)) for stage in (BEFORE, DURING, AFTER)]
     assert [server.name if server else None for server in held] == ["tasks1", "tasks1", "broker1"]
+
+
+def test_the_door_to_the_queues_is_open_on_both_until_the_end(tmp_path: Path) -> None:
+    here = deployment(tmp_path, tasks1="tasknode", front1="appbalancer", db1="dbserver")
+    change = split(here.inventory.named("tasks1"), ["tasknode", "broker"], {}, here.inventory, here.settings)
+    there = with_new(here, change)
+
+    def open_on(found: Deployment) -> list[str]:
+        rules = {one.name: attributes(one, found)["base.firewall_rules"] for one in found.inventory}
+        by_hosts = [name for name, doors in rules.items() if broker.PORT in [door["port"] for door in doors]]
+        by_type = [one.name for one in found.inventory if of_queues(one.type, found)]
+        assert by_hosts == by_type
+        return by_hosts
+
+    def of_queues(kind: str, found: Deployment) -> bool:
+        return broker.PORT in [opening.port for opening in openings(kind, found.settings)]
+
+    assert open_on(deployment_in(BEFORE, change, there)) == ["tasks1"]
+    assert open_on(deployment_in(DURING, change, there)) == ["broker1", "tasks1"]
+    assert open_on(deployment_in(DURING, change, there, [QUEUES])) == ["broker1", "tasks1"]
+    assert open_on(deployment_in(AFTER, change, there)) == ["broker1"]
 
 
 def test_two_keepers_of_databases_let_each_other_in_while_both_are_there(tmp_path: Path) -> None:
