@@ -36,7 +36,7 @@ def keeps(server: Server, deployment: Deployment) -> str:
 
 
 def openings(settings: Settings) -> list[Opening]:
-    """RabbitMQ's where it may be here, also on its way to or from a broker of its own: tasks come to the end of that."""
+    """RabbitMQ's where it may be here, also while a broker of its own takes over: until then tasks are handed in."""
     return broker.openings(settings) if settings.between or not broker.has_own(settings) else []
 
 

@@ -18,15 +18,16 @@ OPENSTACK_SERVERS = {{"dbappbalancer": [("{FRONT}", "m1.small")], "tasknode": [(
 LINES = ("openstack_bootem", "root provision", "dbappbalancer launch", "tasknode launch")
 RATE = 10.0  # signatures a second, each with a task
 REFUSED = "grep -ac 'the broker is away' /var/log/supervisor/site-guestbook.log || true"
-LEFT = "cd /; runuser -u postgres -- psql -XqAt -d guestbook -c 'SELECT count(*) FROM entries_entry WHERE words IS NULL'"
+COUNT = "SELECT count(*) FROM entries_entry WHERE words IS NULL"
+LEFT = f"cd /; runuser -u postgres -- psql -XqAt -d guestbook -c '{COUNT}'"
 
 
 @pytest.fixture(scope="module")
 def story(devcloud) -> Iterator[Story]:
     home = devcloud.state.parent / "splitting-tasks"
-    with own_deployment(devcloud.directory / "clouds.yaml", home, FRONT, SETTINGS, LINES) as fleet:
-        with signed(fleet, RATE) as told:
-            yield told
+    clouds = devcloud.directory / "clouds.yaml"
+    with own_deployment(clouds, home, FRONT, SETTINGS, LINES) as fleet, signed(fleet, RATE) as told:
+        yield told
 
 
 def assert_all_done(story: Story) -> None:
