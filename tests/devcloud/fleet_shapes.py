@@ -124,7 +124,8 @@ def assert_nodes_take_part(fleet: Fleet, wanted: Shape) -> None:
 
 
 def assert_nothing_differs(fleet: Fleet) -> None:
-    assert " 0 changes" in fleet.fab("everything", "kokki").splitlines()[-1]
+    told = fleet.fab("everything", "kokki")
+    assert " 0 changes" in told.splitlines()[-1], told
     ended = fleet.try_command("fab", "everything", "drift")
     assert ended.code == 0, ended.output
 

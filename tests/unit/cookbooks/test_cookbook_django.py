@@ -156,15 +156,71 @@ def test_a_reload_becomes_the_new_release_with_the_same_door(site, monkeypatch):
     assert set(environment) == {"PATH", "LISTEN_FDS", "LISTEN_PID", "OLD_WORKERS"}
 
 
-def test_the_first_new_worker_sends_the_old_ones_home_and_no_later_one_does(site, monkeypatch):
-    _kitchen, root = site()
-    monkeypatch.setenv("OLD_WORKERS", "12 13")
-    names, sent = configuration(root), []
-    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
-    for age in (1, 2, 9):
-        names["post_worker_init"](SimpleNamespace(age=age))
-    assert sent == [(12, signal.SIGTERM), (13, signal.SIGTERM)]
+class Worker:
+    """One of gunicorn's, as its configuration sees it; what happens to it and to others is in `seen`."""
+
+    def __init__(self, age, seen, fails=False):
+        self.age, self.seen, self.fails, self.log = age, seen, fails, self
+
+    def wsgi(self, environ, start_response):
+        self.seen.append([environ[name] for name in ("wsgi.url_scheme", "HTTP_HOST", "PATH_INFO", "QUERY_STRING")])
+        start_response("200 OK", [])("written")
+        if self.fails:
+            raise RuntimeError("no database")
+        return self
+
+    def __iter__(self):
+        return iter([b"a page"])
+
+    def close(self):
+        self.seen.append("closed")
+
+    def warning(self, words, *more):
+        self.seen.append(words % more)
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Whom gunicorn sends home, and what else its workers note here."""
+    noted = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: noted.append((pid, number)))
+    return noted
+
+
+@pytest.mark.parametrize(
+    ("old", "homes"), [("12 13", [[12], [13], []]), ("12 13 14", [[12, 14], [13], []]), ("12", [[12], [], []])]
+)
+def test_each_new_worker_sends_an_old_one_home_and_no_later_one_does(site, monkeypatch, sent, old, homes):
+    _kitchen, root = site(workers=2)
+    monkeypatch.setenv("OLD_WORKERS", old)
+    names = configuration(root)
+    for age, pids in zip((1, 2, 9), homes, strict=True):
+        sent.clear()
+        names["post_worker_init"](Worker(age, []))
+        assert sent == [(pid, signal.SIGTERM) for pid in pids]
     assert "OLD_WORKERS" not in os.environ
+
+
+def test_a_new_worker_makes_a_page_before_it_sends_anybody_home(site, monkeypatch, sent):
+    _kitchen, root = site(host="guestbook.example", health_path="/healthz?all=1")
+    monkeypatch.setenv("OLD_WORKERS", "12")
+    configuration(root)["post_worker_init"](Worker(1, sent))
+    assert sent == [["https", "guestbook.example", "/healthz", "all=1"], "closed", (12, signal.SIGTERM)]
+
+
+def test_a_page_that_is_not_made_keeps_no_new_worker_away(site, monkeypatch, sent):
+    _kitchen, root = site()
+    monkeypatch.setenv("OLD_WORKERS", "12")
+    configuration(root)["post_worker_init"](Worker(1, sent, fails=True))
+    _page, warning, home = sent
+    assert "no database" in warning
+    assert home == (12, signal.SIGTERM)
+
+
+def test_without_old_workers_nobody_asks_for_a_page(site, sent):
+    _kitchen, root = site()
+    configuration(root)["post_worker_init"](Worker(1, sent))
+    assert sent == []
 
 
 def test_a_worker_gets_no_more_memory_than_its_share_and_goes_before_it_has_it(site):
