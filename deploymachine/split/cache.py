@@ -12,13 +12,14 @@ from typing import Any
 from urllib.parse import quote
 
 from deploymachine import ssh
-from deploymachine.converge import Event, Result, run
-from deploymachine.cook import ask, checked, cook, on_all, sudo_password
+from deploymachine.converge import Event
+from deploymachine.cook import ask, cook, on_all, sudo_password
 from deploymachine.errors import ConvergeError, DeployMachineError
 from deploymachine.inventory import Server
 from deploymachine.rotation_plans import sites as sites_on
 from deploymachine.secrets import Secret
 from deploymachine.servertypes import Deployment, _database, cachenode
+from deploymachine.split.asking import done, wait_for_the_last
 from deploymachine.split.part import Moving, Size, Switched
 from deploymachine.split.reach import reached
 
@@ -116,39 +117,17 @@ def _tell_sites(deployment: Deployment, moving: Moving, but: Server | None = Non
 
 def _wait_for_the_last(moving: Moving) -> None:
     """Until no process on any server knows the old one. Raises ConvergeError with those that do in the end."""
-    nodes = _database.nodes(moving.deployment)
-    address = f"@{moving.old.private_ip}:{cachenode.PORT}/"
     password = quote(moving.deployment.secrets.password("cache"), safe="")
-    request = {"command": "credentials", "action": "holders", "patience": GIVE_UP}
-    values = [Secret(f"{password}{address}")]
-
-    def one(server: Server) -> Result:
-        moving.report.phase(server, "wait for the last who uses the old cache")
-        return _run(server, {**request, "host": server.name, "values": values}, moving)
-
-    found = on_all(nodes, moving.report, one) if nodes else []
-    told = zip(nodes, found, strict=True)
-    left = [f"{server.name}: {one['program']}" for server, result in told for one in result.result["holders"]]
-    if left:
-        raise ConvergeError(
-            f"Some processes of the sites still use the cache on {moving.old.name}",
-            why=f"{len(left)} did not end within {GIVE_UP:.0f} s of being told of {moving.new.name}",
-            hint="what runs as long as that has to end, or be ended, first",
-            evidence=left,
-        )
+    known = Secret(f"{password}@{moving.old.private_ip}:{cachenode.PORT}/")
+    nodes = _database.nodes(moving.deployment)
+    wait_for_the_last([known], nodes, moving, seconds=GIVE_UP, use=f"use the cache on {moving.old.name}")
 
 
 def _ask(server: Server, moving: Moving, action: str, **more: Any) -> Event:
     """Have a server's Redis do something, shown."""
     moving.report.phase(server, f"cache: {action}")
-    request = {"command": "caches", "action": action, "host": server.name, "login": _login(moving.deployment), **more}
-    return on_all([server], moving.report, lambda one: _run(one, request, moving))[0].result
-
-
-def _run(server: Server, request: Event, moving: Moving) -> Result:
-    here = moving.deployment
-    with ssh.connect(server, ssh.login(server, here.settings), here.settings) as there:
-        return checked(run(there, request, moving.report.event, sudo_password=sudo_password(server, here)))
+    request = {"command": "caches", "action": action, "login": _login(moving.deployment), **more}
+    return on_all([server], moving.report, lambda one: done(one, request, moving))[0].result
 
 
 def _look(server: Server, deployment: Deployment) -> Event:

@@ -8,15 +8,15 @@ and the beats begin on the new server. Tasks that are handed in meanwhile wait f
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from deploymachine import ssh
-from deploymachine.converge import Event, Result, run
-from deploymachine.cook import ask, checked, cook, on_all, sudo_password
+from deploymachine.converge import Event, Result
+from deploymachine.cook import ask, cook, on_all, sudo_password
 from deploymachine.errors import ConvergeError, DeployMachineError
 from deploymachine.inventory import Server
 from deploymachine.rotation_plans import sites as sites_on
 from deploymachine.servertypes import Deployment, broker
+from deploymachine.split.asking import done, wait_for_the_last
 from deploymachine.split.part import Moving, Size, Switched
 from deploymachine.split.reach import reached
 
@@ -129,24 +129,9 @@ def _tell(servers: Iterable[Server], deployment: Deployment, moving: Moving) -> 
 
 def _wait_for_the_last(node: Server, moving: Moving) -> None:
     """Until no process that serves pages hands in tasks at the old broker. Raises ConvergeError."""
-    values = [f"@{node.private_ip}:{broker.PORT}/"]
-    request = {"command": "credentials", "action": "holders", "values": values, "patience": _seconds(moving)}
-    nodes = list(moving.deployment.inventory.serving("appnode"))
-
-    def one(server: Server) -> Result:
-        moving.report.phase(server, "wait for the last who uses the old broker")
-        return _run(server, {**request, "host": server.name}, moving)
-
-    found = on_all(nodes, moving.report, one) if nodes else []
-    told = zip(nodes, found, strict=True)
-    left = [f"{server.name}: {one['program']}" for server, result in told for one in result.result["holders"]]
-    if left:
-        raise ConvergeError(
-            f"Some processes of the sites still hand tasks in at {node.name}",
-            why=f"{len(left)} did not end within {_seconds(moving):.0f} s of being told of {moving.new.name}",
-            hint="what runs as long as that has to end, or be ended, first",
-            evidence=left,
-        )
+    nodes = moving.deployment.inventory.serving("appnode")
+    known = f"@{node.private_ip}:{broker.PORT}/"
+    wait_for_the_last([known], nodes, moving, seconds=_seconds(moving), use=f"hand tasks in at {node.name}")
 
 
 def _run_empty(node: Server, moving: Moving) -> None:
@@ -186,7 +171,7 @@ def _each(servers: Sequence[Server], action: str, moving: Moving) -> list[Event]
 
     def one(server: Server) -> Result:
         moving.report.phase(server, words[action])
-        return _run(server, {**request, "host": server.name}, moving)
+        return done(server, request, moving)
 
     return [result.result for result in on_all(servers, moving.report, one)] if servers else []
 
@@ -196,12 +181,6 @@ def _look(server: Server, moving: Moving) -> dict[str, int]:
     request = {"command": "retire", "action": "look", "seconds": 0, "host": server.name}
     with ssh.connect(server, ssh.login(server, here.settings), here.settings) as there:
         return dict(ask(there, request, sudo_password(server, here))["waiting"])
-
-
-def _run(server: Server, request: dict[str, Any], moving: Moving) -> Result:
-    here = moving.deployment
-    with ssh.connect(server, ssh.login(server, here.settings), here.settings) as there:
-        return checked(run(there, request, moving.report.event, sudo_password=sudo_password(server, here)))
 
 
 def _seconds(moving: Moving) -> float:
