@@ -27,6 +27,7 @@ def examine(directory: Path) -> Iterator[Line]:
     yield from looked("sites", lambda: roles.serving(settings))
     yield from looked("keys", lambda: here.keys(settings))
     yield from looked("secrets", lambda: here.private_files(settings))
+    yield from looked("split", lambda: here.under_way(settings))
     yield from looked("cloud", lambda: _outside(settings))
 
 
@@ -42,7 +43,7 @@ def _outside(settings: Settings) -> Iterator[Line]:
         yield clouds.no_clouds_needed()
         yield from _of_servers(settings, Inventory(fixed(settings)))
         return
-    from deploymachine.cloud import connect
+    from deploymachine.cloud import Cloud, connect
 
     try:
         cloud = connect(settings)
@@ -52,10 +53,23 @@ def _outside(settings: Settings) -> Iterator[Line]:
         return
     yield clouds.credentials(cloud)
     booted = list(cloud.servers())
-    inventory = Inventory([*booted, *fixed(settings)])
+    settings, inventory = _as_it_is(settings, Inventory([*booted, *fixed(settings)]))
+    cloud = Cloud(settings, cloud.connection)
     yield from looked("quota", lambda: clouds.room(cloud, inventory, settings))
     yield from looked("groups", lambda: clouds.groups(cloud))
     yield from _of_servers(settings, inventory)
+
+
+def _as_it_is(settings: Settings, inventory: Inventory) -> tuple[Settings, Inventory]:
+    """Both as every task sees them while a split, a merge or a move is under way. Raises UsageError."""
+    if not (settings.state / "split.json").exists():
+        return settings, inventory
+    from deploymachine import secrets
+    from deploymachine.servertypes import Deployment
+    from deploymachine.split.between import between
+
+    there = between(Deployment(settings, inventory, secrets.of(settings)))
+    return there.settings, there.inventory
 
 
 def _of_servers(settings: Settings, inventory: Inventory) -> Iterator[Line]:

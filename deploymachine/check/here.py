@@ -128,3 +128,12 @@ def _would_be_committed(path: Path) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 1  # 128: no repository
+
+
+def under_way(settings: Settings) -> Iterator[Line]:
+    """A split, a merge or a move that has not come to its end; nothing where there is none. Raises UsageError."""
+    from deploymachine.split import journal, run
+
+    if (there := journal.read(settings)) is not None:
+        what, why, what_next = run.under_way(there)
+        yield warn("split", f"{what}, {why}", what_next)

@@ -15,6 +15,8 @@ from deploymachine.check.doctor import examine
 from deploymachine.check.lines import Line, looked
 from deploymachine.inventory import Inventory, Server
 from deploymachine.settings import load
+from deploymachine.split import journal
+from deploymachine.split.shapes import Change
 
 FAB = Path(sys.executable).parent / "fab"
 FABFILE = Path(__file__).parents[3] / "fabfile.py"
@@ -169,3 +171,16 @@ def test_own_tasks_that_can_not_be_imported_do_not_keep_check_from_running(direc
     assert "fail fab_local.py  fab_local.py raised" in done.stdout
     assert "ok   settings" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_split_under_way_is_told_with_what_goes_on_with_it(lines, directory: Path) -> None:
+    assert "split" not in lines()
+    settings = load(directory)
+    change = Change("split", {"all1": "dbappbalancer"}, {"all1": "appbalancer", "db1": "dbserver"})
+    settings.state.mkdir(exist_ok=True)
+    journal.write(journal.new(change, (), "all1").begun("boot"), settings)
+    [told] = lines("")["split"]
+    assert (told.grade, "A split of all1 is under way" in told.text) == ("warn", True)
+    assert told.do == "`fab split --resume` goes on, `fab split --abort` goes back"
+    (settings.state / "split.json").write_text("{")
+    assert [line.grade for line in lines("")["split"]] == ["fail"]
