@@ -20,6 +20,7 @@ from deploymachine.split.asking import done, wait_for_the_last
 from deploymachine.split.part import Moving, Size, Switched
 from deploymachine.split.reach import reached
 
+RABBITMQ = ("rabbitmq",)
 LONGEST = 600.0  # seconds that commands of CRON, and tasks that wait, may take; `Moving.patience` may be less
 
 
@@ -40,9 +41,12 @@ def switch(moving: Moving) -> Switched:
     before, handed = moving.deployment, moving.handed
     node = broker.node(before)
     moves = node is not None and node != broker.node(handed)
+    workers = [one for one in handed.inventory.serving("tasknode") if one != moving.new]
+    # Where nobody else has workers, those of the new one have to empty the old queues before they follow.
+    early = RABBITMQ if moves and not workers else ()
     try:
         _rest(moving, moves=moves)
-        cook([moving.new], handed, moving.report, phase="take over")
+        cook([moving.new], handed, moving.report, phase="take over", recipes=early)
         if moves and node is not None:
             _tell(before.inventory.serving("appnode"), handed, moving)
             _wait_for_the_last(node, moving)
@@ -50,7 +54,8 @@ def switch(moving: Moving) -> Switched:
     except DeployMachineError:
         _take_back(moving)
         raise
-    workers = [one for one in handed.inventory.serving("tasknode") if one != moving.new]
+    if early:
+        cook([moving.new], handed, moving.report, phase="take over")
     _tell([*workers, *(one for one in (moving.old,) if one not in workers)], handed, moving)
     _work([moving.new, *workers], moving)
     return Switched(0.0, tuple(_proof(moving, node if moves else None)))

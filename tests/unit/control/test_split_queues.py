@@ -94,6 +94,15 @@ def test_a_broker_of_its_own_takes_over_and_the_tasknode_works_on(deployment: De
     assert world.did == [*before, "celery tasknode1", "work broker1,tasknode1"]
 
 
+def test_the_way_back_to_the_only_tasknode_leaves_its_workers_at_the_old_queues_until_these_are_empty(
+    deployment: Deployment, world: World
+) -> None:
+    found = with_tasks(deployment, FIRST, BROKER, more=OWN_BROKER)
+    queues.switch(replace(moving(found, "tasknode1", "broker1"), deployment=found).reverse)
+    before = ["leave tasknode1", "rabbitmq tasknode1", f"django {APPNODES}", "wait broker1", "empty broker1"]
+    assert world.did == [*before, "cook tasknode1", "work tasknode1"]
+
+
 def test_two_brokers_of_their_own(deployment: Deployment, world: World) -> None:
     found = with_tasks(deployment, FIRST, BROKER, Server("broker2", "broker", "10.0.0.62"), more=OWN_BROKER)
     queues.switch(moving(found, "broker1", "broker2"))
