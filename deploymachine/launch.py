@@ -19,12 +19,18 @@ from deploymachine.ssh import connect, login
 def launch(servers: Sequence[Server], deployment: Deployment, report: Report) -> None:
     """Bring `servers` to production. Raises what went wrong; a rerun goes on where it stopped."""
     peers = doorkeepers(servers, deployment)
+    # Who copies a database that is launched here can't be cooked before it: there may be nothing to copy yet.
+    copies = followers(servers, deployment)
+    first = [peer for peer in peers if peer not in copies]
     if peers:
         report.expect([*peers, *servers])
-        cook(peers, deployment, report, phase="let in")
+    if first:
+        cook(first, deployment, report, phase="let in")
     tell_lognodes(servers, deployment, report)
     cook(servers, deployment, report)
     _database.settle(servers, deployment)
+    if later := [peer for peer in peers if peer in copies]:
+        cook(later, deployment, report, phase="let in")
     nodes = [server for server in servers if {"appnode", "tasknode"} & set(servertypes.parts(server.type))]
     if nodes:
         deploy(nodes, deployment, report)
@@ -35,6 +41,13 @@ def doorkeepers(servers: Sequence[Server], deployment: Deployment) -> list[Serve
     wanted = {other for server in servers for other in servertypes.lets_in(server.type)}
     others = (peer for peer in deployment.inventory if peer not in servers)
     return [peer for peer in others if wanted & set(servertypes.parts(peer.type))]
+
+
+def followers(servers: Sequence[Server], deployment: Deployment) -> list[Server]:
+    """The servers outside this launch that copy the databases of one inside."""
+    if _database.primary(deployment) not in servers:
+        return []
+    return [server for server in deployment.inventory.serving("dbserver") if server not in servers]
 
 
 def tell_lognodes(servers: Sequence[Server], deployment: Deployment, report: Report) -> None:
