@@ -23,6 +23,7 @@ from deploymachine.inventory import Server
 from deploymachine.servertypes import Deployment
 from deploymachine.settings import Settings
 from deploymachine.split.moves import Move
+from deploymachine.split.part import DATABASE
 from deploymachine.split.shapes import COMMAND, Change, Newcomer
 from deploymachine.ssh import connect, login, on_each
 
@@ -59,6 +60,12 @@ class Journal:
 
     def undone(self, step: str) -> Journal:
         return replace(self, now="", done=tuple(one for one in self.done if one != step))
+
+    @property
+    def leads(self) -> str:
+        """The name of who leads in the databases by now; "" where nobody does."""
+        taken = [move.new for move in self.moves if move.part == DATABASE and move.step in self.done]
+        return next(iter(taken), self.primary)
 
     @property
     def switched(self) -> tuple[str, ...]:
@@ -124,7 +131,13 @@ def fetched(servers: Iterable[Server], deployment: Deployment) -> Journal | None
     for outcome in outcomes:
         with suppress(ValueError, LookupError, TypeError):
             found.append(parsed(str(outcome.value or "")))
-    return max(found, key=lambda one: (one.state == DONE, len(one.done)), default=None)
+    return max(found, key=_how_late, default=None)
+
+
+def _how_late(journal: Journal) -> tuple[int, int]:
+    """Orders the journals of one change by when they were written: whoever is on the way back is so for good."""
+    done = len(journal.done)
+    return (GOING, DONE, BACK).index(journal.state), -done if journal.state == BACK else done
 
 
 def text(journal: Journal) -> str:
