@@ -27,9 +27,16 @@ AWAY = 20.0  # seconds that a copy may be without its primary
 
 
 def measure(moving: Moving) -> Size:
-    """How large the databases are that have to be copied. Raises ConnectError, ConvergeError."""
+    """How large the databases are that have to be copied. Raises ConnectError, ConvergeError; UsageError where the old
+    server does not lead, as before its launch has come to its end."""
     told = databases.look(moving.old, "state", moving.deployment)
-    size = int(told.get("size") or 0)
+    if told["role"] != "primary":
+        raise UsageError(
+            f"{moving.old.name} has no databases yet that could move: its PostgreSQL is {told['role']}",
+            where=moving.old.where,
+            hint=f"`fab server:{moving.old.name} launch` first; `fab dbserver postgresql.state` shows who leads",
+        )
+    size = int(told["size"] or 0)
     return Size(size, f"{size / 1e6:.0f} MB of databases (PostgreSQL {told['version']})")
 
 
