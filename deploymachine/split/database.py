@@ -17,11 +17,10 @@ from deploymachine.errors import ConvergeError, UsageError
 from deploymachine.inventory import Server
 from deploymachine.servertypes import Deployment, _database
 from deploymachine.split import handing
-from deploymachine.split.part import Moving, Size, Switched
+from deploymachine.split.part import GONE, Moving, Size, Switched
 from deploymachine.split.partakers import UNREACHABLE, poolers, standing
 
 NEAR = 16 << 20  # bytes of log that may be missing when a copy counts as there
-OFF = ("SHUTOFF", "ERROR", "DELETED")  # as the cloud calls it
 LOOK = 1.0  # seconds between two looks at a copy
 AWAY = 20.0  # seconds that a copy may be without its primary
 
@@ -51,13 +50,17 @@ def prepare(moving: Moving) -> None:
     if old["role"] == "fenced" and new["role"] == "replica":
         return  # cut between the fence and the promotion: it has everything already
     if new["role"] == "fenced":
-        _rejoin(moving)
+        databases.do(moving.new, "rejoin", _led(moving), moving.report)
+        _have_it_follow(moving)
     elif new["role"] != "replica":
         raise UsageError(
             f"{moving.new.name} can't take over: its PostgreSQL is {new['role']}",
             hint=f"`fab server:{moving.new.name} launch` makes it a replica",
         )
     databases.look(moving.new, "replay", moving.deployment)
+    if _is_lost(moving):
+        databases.do(moving.new, "follow", _led(moving), moving.report)
+        _have_it_follow(moving)
     _catch_up(moving)
 
 
@@ -82,12 +85,15 @@ def switch(moving: Moving) -> Switched:
 def back(moving: Moving) -> None:
     """Have the old server lead again, with all that was written since; repeatable. Raises as `switch`.
 
-    A new one that does not answer must be off, as its cloud says: it is taken for gone then.
+    A new one that does not answer must be deleted first where the old one is fenced: what is only off may be started
+    again, and would lead then beside the old one.
     """
     old, new = _standing(moving)
     handing.refuse_two_primaries(moving, old, new)
-    if UNREACHABLE in (old["role"], new["role"]) and not _is_off(moving.new, new):
-        raise handing.unknown(moving.old if old["role"] == UNREACHABLE else moving.new, old, new)
+    if old["role"] == UNREACHABLE:
+        raise handing.unknown(moving.old, old, new)
+    if old["role"] != "primary" and new["role"] == UNREACHABLE and moving.new.state != GONE:
+        raise handing.unknown(moving.new, old, new)
     if old["role"] != "primary" and new["role"] == "primary":
         prepare(moving.reverse)
         switch(moving.reverse)
@@ -105,10 +111,6 @@ def finish(moving: Moving) -> None:
 def _standing(moving: Moving) -> tuple[dict[str, Any], dict[str, Any]]:
     """What both say they are; role UNREACHABLE for one that does not answer."""
     return standing(moving.old, moving), standing(moving.new, moving)
-
-
-def _is_off(server: Server, told: dict[str, Any]) -> bool:
-    return told["role"] == UNREACHABLE and server.state in OFF
 
 
 def _is_done(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -158,19 +160,20 @@ def _megabytes(size: int | None) -> str:
     return "an unknown number of MB" if size is None else f"{size / 1e6:.0f} MB"
 
 
-def _rejoin(moving: Moving) -> None:
-    """Have the new one, which was given up before, follow again: with what it has, or, where that can't be, afresh."""
-    led = replace(moving.deployment, leads=moving.old.name)
-    databases.do(moving.new, "rejoin", led, moving.report)
-    cook([moving.old], led, moving.report)
-    cook([moving.new], led, moving.report)
-    until = time.monotonic() + AWAY
-    while not databases.look(moving.new, "state", led).get("receiving"):
-        if time.monotonic() > until:
-            databases.do(moving.new, "follow", led, moving.report)
-            cook([moving.new], led, moving.report)
-            return
-        time.sleep(LOOK)
+def _led(moving: Moving) -> Deployment:
+    return replace(moving.deployment, leads=moving.old.name)
+
+
+def _have_it_follow(moving: Moving) -> None:
+    """Have the old one let the new one in, and that one follow, copied afresh where it has nothing."""
+    for server in (moving.old, moving.new):
+        cook([server], _led(moving), moving.report)
+
+
+def _is_lost(moving: Moving) -> bool:
+    """Whether the old one does not keep any more what the new one, which follows, would have to be told next."""
+    at, has = _standing(moving)
+    return at["role"] == "primary" and has["role"] == "replica" and int(has["lsn"]) < int(at["keeps"])
 
 
 def _others(moving: Moving, led: Deployment) -> list[Server]:

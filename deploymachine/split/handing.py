@@ -225,8 +225,9 @@ def unknown(server: Server, old: Told, new: Told) -> StuckError:
         f"{server.name} does not answer, so nobody knows whether it leads",
         where=server.where,
         why=f"the old one is {old['role']}, the new one is {new['role']}",
-        hint=f"mend it, or have it off (`fab openstack_list` shows its state), then run it again:\n"
-        f"{server.name} must not come back later, so delete it then",
+        hint=f"have it answer (`fab openstack_boot {server.name}` where it is off), then run it again. If it is lost\n"
+        f"for good, delete it, so that it never comes back: `--abort --delete` where it is new, else\n"
+        f"`fab openstack_kill {server.name}` and --abort. What was written there alone is lost with it",
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 3600.0  # seconds that a copy may take until it has all that the old one has
 DATABASE, CACHE, QUEUES, MEDIA = "database", "cache", "queues", "media"
+GONE = "DELETED"  # a server's state where no cloud knows it any more
 # The plain types whose work it is: (the server's name, one of these) says in `Deployment.behind` who does not lead.
 TYPES = {DATABASE: ("dbserver",), CACHE: ("cachenode",), QUEUES: ("broker", "tasknode"), MEDIA: ("appnode",)}
 # In this order they are switched: what is asked for by others first, so that nobody is told twice where it is.

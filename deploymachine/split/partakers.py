@@ -13,7 +13,7 @@ from deploymachine.inventory import Server
 from deploymachine.secrets import on_the_wire
 from deploymachine.servertypes import Deployment, _database
 from deploymachine.sessions import Session, sessions
-from deploymachine.split.part import Moving
+from deploymachine.split.part import GONE, Moving
 from deploymachine.ssh import Outcome, on_each, values
 
 DEAD_MAN = 60.0  # seconds after which a server's systemd undoes a stop
@@ -72,7 +72,9 @@ def poolers(deployment: Deployment) -> list[Server]:
 
 
 def standing(server: Server, moving: Moving) -> Told:
-    """What a server says it is: "role" and "lsn"; the role is UNREACHABLE where it does not answer."""
+    """What a server says it is: "role" and "lsn"; the role is UNREACHABLE where it does not answer, or is no more."""
+    if server.state == GONE:
+        return {"role": UNREACHABLE, "why": f"{server.name} is deleted"}
     try:
         return databases.look(server, "standing", moving.deployment)
     except ConnectError as error:

@@ -18,7 +18,8 @@ from deploymachine.report import Report
 from deploymachine.servertypes import Deployment, _database
 from deploymachine.split import leaving, visiting
 from deploymachine.split.moves import Move
-from deploymachine.split.part import DATABASE, MEDIA, PATIENCE, Moving, Part, Size, Switched
+from deploymachine.split.part import DATABASE, GONE, MEDIA, PATIENCE, Moving, Part, Size, Switched
+from deploymachine.split.reach import reached
 from deploymachine.split.shapes import Change
 from deploymachine.split.states import AFTER, BEFORE, DURING, booted, deployment_in
 
@@ -65,6 +66,13 @@ class Work:
         here = self.at(DURING)
         old, new = here.inventory.named(move.old), here.inventory.named(move.new)
         return Moving(move.part, old, new, here, self.report, self.patience)
+
+    def moving_back(self, move: Move) -> Moving:
+        """As `moving`; the new one may be GONE."""
+        here = self.at(DURING)
+        new = next((one for one in here.inventory if one.name == move.new), None)
+        lost = Server(move.new, self.change.after[move.new], state=GONE)
+        return Moving(move.part, here.inventory.named(move.old), new or lost, here, self.report, self.patience)
 
 
 def part(move: Move) -> Part:
@@ -116,6 +124,14 @@ def unboot(about: Work) -> None:
         about.cloud(here).delete(names, about.progress(about.report, there))
     elif names:
         about.cloud(here).set_aside(names)
+
+
+def _delete_the_dead(about: Work) -> None:
+    """New servers that are off go at once, so that none of them comes back one day and takes itself for what it was."""
+    here = about.look()
+    dead = [server for server in about.named(about.change.joining, here) if server.state != "ACTIVE"]
+    if dead:
+        about.cloud(here).delete([server.name for server in dead], about.progress(about.report, dead))
 
 
 def provision(about: Work) -> None:
@@ -175,7 +191,9 @@ def switch(about: Work, move: Move) -> None:
 
 
 def back(about: Work, move: Move) -> None:
-    moving = about.moving(move)
+    if about.delete:
+        _delete_the_dead(about)
+    moving = about.moving_back(move)
     if move.part == MEDIA:
         _turn(about, moving.reverse)
     part(move).back(moving)
@@ -207,7 +225,10 @@ def unsettle(about: Work) -> None:
     unretype(about)
     here = about.at(DURING)
     about.cloud(here).keep_groups()
-    cook(list(here.inventory), here, about.report)
+    dead = [one for one in about.named(about.change.joining, here) if not reached(one, here)]
+    for server in dead:
+        about.say(f"warning: {server.name} does not answer, and is told nothing")
+    cook([server for server in here.inventory if server not in dead], here, about.report)
 
 
 def leave(about: Work) -> None:

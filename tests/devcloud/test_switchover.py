@@ -47,19 +47,7 @@ class Pair:
 
     def switch(self, *disturbance: str) -> Ended:
         """Have the other one take over; what stood on the terminal."""
-        done = subprocess.run(
-            [sys.executable, str(PROGRAM), "switch", *self.sides(), *disturbance],
-            cwd=self.fleet.directory,
-            env=self.fleet.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert "Traceback" not in done.stdout, done.stdout
-        return Ended(done.returncode, done.stdout)
+        return self.fleet.try_command(sys.executable, str(PROGRAM), "switch", *self.sides(), *disturbance)
 
     def well(self, leads: str) -> None:
         """That one leads alone and holds the whole book, signed without an error all the while."""

@@ -29,6 +29,9 @@ REPLAYED = "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn;"
 FOLLOWS = "SELECT pg_is_in_recovery();"
 SLOT = """SELECT pg_create_physical_replication_slot(name, true) FROM (VALUES ('{}')) AS wanted (name)
   WHERE name NOT IN (SELECT slot_name FROM pg_replication_slots)"""
+# The first byte of the log that is kept yet; a file's name says where it begins, after 8 digits of its timeline.
+KEEPS = """SELECT min(('x' || substr(name, 9, 8))::bit(32)::bigint << 32 | ('x' || substr(name, 17, 8))::bit(32)::bigint
+    * pg_size_bytes(current_setting('wal_segment_size'))) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$';"""
 HOLDERS = """SELECT json_agg(json_build_object('pid', pid, 'user', usename, 'database', datname, 'state', state,
   'seconds', round(extract(epoch FROM clock_timestamp() - xact_start)), 'query', left(query, 200))) FROM (
   SELECT * FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start < now() - interval '2 seconds'
@@ -199,7 +202,10 @@ class Keeper:
 
 
 def look() -> Line:
-    """role: primary, replica, stopped or fenced. lsn: in bytes of log. system: whose copy it is. to: who has it now."""
+    """role: primary, replica, stopped or fenced. lsn: in bytes of log. system: whose copy it is. to: who has it now.
+
+    keeps: from where on a primary has its log yet, for replicas that lack it.
+    """
     here = cluster.here()
     told = fence.control(here)
     found: Line = {"version": here.version, "role": "stopped", "system": told.get("Database system identifier")}
@@ -210,6 +216,8 @@ def look() -> Line:
         try:
             found["role"] = "replica" if asked.ask(FOLLOWS) == ["t"] else "primary"
             found["lsn"] = int(asked.ask(REPLAYED if found["role"] == "replica" else WRITTEN)[0])
+            if found["role"] == "primary":
+                found["keeps"] = int(asked.ask(KEEPS)[0])
         except Failure as failure:
             return {**found, "role": "stopped", "why": failure.why}
         finally:

@@ -43,7 +43,7 @@ def refuse_to_change_sides(config, version):
     if config.primary is not None and was_used(data) and not is_replica(data):
         raise Fail(
             f"PostgreSQL here has data of its own: it can't become a replica of {config.primary['name']}",
-            hint=f"{WHO};\\n`fab dbserver postgresql.follow --server NAME` has NAME follow, and keeps its data aside",
+            hint=f"{WHO};\n`fab dbserver postgresql.follow --server NAME` has NAME follow, and keeps its data aside",
         )
 
 

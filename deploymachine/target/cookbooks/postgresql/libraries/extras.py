@@ -2,13 +2,16 @@
 
 from kokki import ForcedListArgument, Provider, Resource, ResourceArgument
 
-SLOTS = (
-    "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' AND slot_name LIKE 'dm\\_%' ORDER BY 1;"
-)
+LOST = ":lost"  # after the name of one whose replica was away for too long: it is of no use to anybody
+SLOTS = """SELECT slot_name || CASE wal_status WHEN 'lost' THEN ':lost' ELSE '' END
+  FROM pg_replication_slots WHERE slot_type = 'physical' AND slot_name LIKE 'dm\\_%' ORDER BY 1;"""
 
 
 class PostgresqlSlots(Resource):
-    """slots: one for each replica. Those of replicas that are gone would keep the log for ever: they go."""
+    """slots: one for each replica. Those of replicas that are gone would keep the log for ever: they go.
+
+    One that has lost what it is to keep is made anew, for a replica that is copied afresh.
+    """
 
     slots = ResourceArgument(required=True)
     action = ForcedListArgument(default="create")
@@ -24,10 +27,10 @@ class PostgresqlSlotsProvider(Provider):
         self.converge({"slots": there}, {"slots": sorted(self.resource.slots)}, lambda _changes: self.write(there))
 
     def write(self, there):
+        for name in sorted({*there} - {*self.resource.slots}):
+            psql(f"SELECT pg_drop_replication_slot({literal(name.removesuffix(LOST))});", f"slot {name}")
         for name in sorted({*self.resource.slots} - {*there}):
             psql(f"SELECT pg_create_physical_replication_slot({literal(name)});", f"slot {name}")
-        for name in sorted({*there} - {*self.resource.slots}):
-            psql(f"SELECT pg_drop_replication_slot({literal(name)});", f"slot {name}")
 
     def describe(self, _key, old, new):
         return f"{', '.join(old) or 'none'} -> {', '.join(new) or 'none'}"
