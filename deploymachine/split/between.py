@@ -24,6 +24,7 @@ def stage(there: Journal) -> str:
     begun = {*there.done, there.now}
     if there.state == DONE or (steps.SETTLE in begun and there.state != BACK):
         return AFTER
-    first = steps.BOOT if there.change.joining else steps.GROW
+    change = there.change
+    first = steps.BOOT if change.newcomers else steps.PROVISION if change.joining else steps.GROW
     joined = first in there.done and (there.state != BACK or begun & {steps.JOIN, steps.COPY})
     return DURING if joined or there.switched else BEFORE

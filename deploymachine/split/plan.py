@@ -78,7 +78,7 @@ def _servers(change: Change, flavors: Mapping[str, str]) -> list[str]:
         if after is None:
             lines.append(f"  {name}: goes; its disk is kept until --finish")
         elif before is None:
-            lines.append(f"  {name}: new, {a(after)} ({flavors.get(name, '')})")
+            lines.append(f"  {name}: new, {a(after)}" + (f" ({flavors[name]})" if flavors.get(name) else ""))
         else:
             front = ", and keeps the address that visitors come to" if "loadbalancer" in parts(after) else ""
             what = f"stays {a(after)}" if before == after else f"stays, {a(after)} then"

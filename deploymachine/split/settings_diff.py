@@ -1,4 +1,4 @@
-"""settings.py as text and a Change in, the same text with OPENSTACK_SERVERS as it is afterwards out, and its diff.
+"""settings.py as text and a Change in, the same text with its servers as they are afterwards out, and its diff.
 
 Only what has to change does: entries go from one type's list to another's as they are written, comments stay.
 """
@@ -16,7 +16,7 @@ from deploymachine.settings_file import execute
 from deploymachine.split.shapes import Change, a
 from deploymachine.split.states import booted, settings_with
 
-NAME = "OPENSTACK_SERVERS"
+BOOTED, FIXED = "OPENSTACK_SERVERS", "SERVERS"
 CONTEXT = 2  # lines around what differs
 
 
@@ -32,10 +32,11 @@ class _List:
 
 
 def changed(text: str, change: Change, settings: Settings) -> str:
-    """The text with the change in it. Raises SettingsError where OPENSTACK_SERVERS is not written out there."""
-    lists = _lists(text)
+    """The text with the change in it. Raises SettingsError where its servers are not written out there."""
+    setting = named_in(settings)
+    lists = _lists(text, setting)
     entries = {name: written for one in lists for name, written in one.elements.items()}
-    about = {*change.before, *change.after}
+    about = {*change.before, *change.after} if setting == BOOTED else {*change.after}
     wanted: dict[str, list[str]] = {
         one.kind: [written for name, written in one.elements.items() if name not in about] for one in lists
     }
@@ -48,6 +49,11 @@ def changed(text: str, change: Change, settings: Settings) -> str:
             pair = set(told) == {"name", "flavor"}
             wanted.setdefault(kind, []).append(_pair(one.name, one.flavor) if pair else _quoted(told))
     return _with_lists(text, lists, wanted)
+
+
+def named_in(settings: Settings) -> str:
+    """The setting that names the servers of a change."""
+    return BOOTED if settings.OPENSTACK_SERVERS else FIXED
 
 
 def diff(before: str, after: str, name: str) -> str:
@@ -85,21 +91,25 @@ def apply(path: Path, after: str, change: Change, settings: Settings) -> None:
 
 
 def _check(temporary: Path, path: Path, change: Change, settings: Settings) -> None:
-    found = execute(temporary).get(NAME, {})
+    setting = named_in(settings)
+    found = execute(temporary).get(setting, {})
     there = {_name_of(one): kind for kind, every in found.items() for one in every}
     wanted = {name: kind for name, (kind, _) in settings_with(change.after, change, settings).booted().items()}
+    if setting == FIXED:
+        listed = {one.name: kind for kind, every in settings.SERVERS.items() for one in every}
+        wanted = {**listed, **change.after}
     if there != wanted:
-        raise by_hand(path, change)
+        raise by_hand(path, change, setting)
 
 
-def by_hand(path: Path, change: Change) -> SettingsError:
+def by_hand(path: Path, change: Change, setting: str) -> SettingsError:
     """What is said where the file can't be changed by us."""
     told = ", ".join(f"{name} is {a(kind)}" for name, kind in change.after.items())
     gone = f"; {', '.join(change.going)}: not there any more" if change.going else ""
     return SettingsError(
         f"{path.name} has to be changed by hand",
         where=str(path),
-        why=f"{NAME} is not written out there as a dictionary of lists",
+        why=f"{setting} is not written out there as a dictionary of lists",
         hint=f"have it say: {told}{gone}",
     )
 
@@ -121,8 +131,8 @@ def _literal(value: object) -> str:
     return '"' + value + '"' if isinstance(value, str) and '"' not in value else repr(value)
 
 
-def _lists(text: str) -> list[_List]:
-    node = _assigned(text)
+def _lists(text: str, setting: str) -> list[_List]:
+    node = _assigned(text, setting)
     starts = [0]
     for line in text.splitlines(True):
         starts.append(starts[-1] + len(line.encode()))
@@ -134,29 +144,29 @@ def _lists(text: str) -> list[_List]:
     found = []
     for key, value in zip(node.keys, node.values, strict=True):
         if not isinstance(key, ast.Constant) or not isinstance(value, ast.List | ast.Tuple) or value.end_lineno is None:
-            raise _not_written_out()
+            raise _not_written_out(setting)
         elements = {}
         for one in value.elts:
             begin, end = place(one.lineno, one.col_offset), place(one.end_lineno or 0, one.end_col_offset or 0)
-            elements[_element_name(one)] = data[begin:end].decode()
+            elements[_element_name(one, setting)] = data[begin:end].decode()
         begin, end = place(value.lineno, value.col_offset), place(value.end_lineno, value.end_col_offset or 0)
         found.append(_List(str(key.value), place(key.lineno, key.col_offset), begin, end, elements))
     return found
 
 
-def _assigned(text: str) -> ast.Dict:
-    """The last assignment to the name. Raises SettingsError where that is no dictionary written out."""
+def _assigned(text: str, setting: str) -> ast.Dict:
+    """The last assignment to it. Raises SettingsError where that is no dictionary written out."""
     found: ast.expr | None = None
     for node in ast.parse(text).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        if isinstance(target, ast.Name) and target.id == NAME:
+        if isinstance(target, ast.Name) and target.id == setting:
             found = node.value  # type: ignore[attr-defined]
     if not isinstance(found, ast.Dict):
-        raise _not_written_out()
+        raise _not_written_out(setting)
     return found
 
 
-def _element_name(one: ast.expr) -> str:
+def _element_name(one: ast.expr, setting: str) -> str:
     first: ast.expr | None = None
     if isinstance(one, ast.Tuple | ast.List) and one.elts:
         first = one.elts[0]
@@ -164,12 +174,12 @@ def _element_name(one: ast.expr) -> str:
         named = zip(one.keys, one.values, strict=True)
         first = next((v for k, v in named if isinstance(k, ast.Constant) and k.value == "name"), None)
     if not isinstance(first, ast.Constant):
-        raise _not_written_out()
+        raise _not_written_out(setting)
     return str(first.value)
 
 
-def _not_written_out() -> SettingsError:
-    return SettingsError(f"{NAME} is not written out as a dictionary of lists")
+def _not_written_out(setting: str) -> SettingsError:
+    return SettingsError(f"{setting} is not written out as a dictionary of lists")
 
 
 def _with_lists(text: str, lists: list[_List], wanted: dict[str, list[str]]) -> str:

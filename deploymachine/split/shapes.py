@@ -102,13 +102,16 @@ def split(
             hint="one server of each now; more of them later, with `fab openstack_boot`",
         )
     _check_asked(names, kinds, "--names")
-    added = {names.get(kind) or _free_name(kind, inventory, settings): kind for kind in kinds}
-    _check_free(added, inventory)
+    if settings.OPENSTACK_SERVERS:
+        added = {names.get(kind) or _free_name(kind, inventory, settings): kind for kind in kinds}
+        _check_free(added, inventory)
+    else:
+        added = {_standing_by(kind, names, settings): kind for kind in kinds}
     change = Change(
         SPLIT,
         {old.name: old.type},
         {old.name: stays, **added},
-        tuple(Newcomer(name, old.name) for name in added),
+        tuple(Newcomer(name, old.name) for name in added) if settings.OPENSTACK_SERVERS else (),
         _described([old], settings),
     )
     _check_served(change, inventory, settings)
@@ -218,6 +221,18 @@ def _free_name(kind: str, inventory: Inventory, settings: Settings) -> str:
             return name
     taken |= set(settings.booted()) | {one.name for servers in settings.SERVERS.values() for one in servers}
     return next(name for number in range(1, len(taken) + 2) if (name := f"{kind}{number}") not in taken)
+
+
+def _standing_by(kind: str, names: Mapping[str, str], settings: Settings) -> str:
+    """The server that is to be of that type, where there is no cloud to boot it on. Raises UsageError."""
+    there = [one.name for one in settings.SERVERS.get(kind, ())]
+    if names.get(kind, "") in there:
+        return names[kind]
+    raise UsageError(
+        f"{names[kind]} is not {a(kind)} in SERVERS" if kind in names else f"Which server is to be the {kind}?",
+        why="OPENSTACK_SERVERS names none to boot, so new servers have to stand in SERVERS, of their type already",
+        hint=f"`--names {kind}={there[0]}`" if there else f"add it there, then say `--names {kind}=NAME`",
+    )
 
 
 def _check_types(kinds: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from deploymachine import servertypes
 from deploymachine.inventory import Inventory, Server
 from deploymachine.servertypes import Deployment
 from deploymachine.settings import Settings
-from deploymachine.settings_servers import BootedServer
+from deploymachine.settings_servers import BootedServer, FixedServer
 from deploymachine.split.part import KINDS, TYPES
 from deploymachine.split.shapes import Change
 
@@ -53,7 +53,19 @@ def settings_with(kinds: Mapping[str, str], change: Change, settings: Settings) 
         if (one := booted(name, change, known)) is not None:
             found[kind] = (*found.get(kind, ()), one)
     kept = {kind: servers for kind, servers in found.items() if servers or kind in settings.OPENSTACK_SERVERS}
-    return settings.model_copy(update={"OPENSTACK_SERVERS": kept})
+    return settings.model_copy(update={"OPENSTACK_SERVERS": kept, "SERVERS": _fixed(kinds, about, settings)})
+
+
+def _fixed(kinds: Mapping[str, str], about: set[str], settings: Settings) -> dict[str, tuple[FixedServer, ...]]:
+    """SERVERS, likewise."""
+    found: dict[str, tuple[FixedServer, ...]] = {}
+    for listed, servers in settings.SERVERS.items():
+        found.setdefault(listed, ())
+        for one in servers:
+            kind = kinds.get(one.name) if one.name in about else listed
+            if kind is not None:
+                found[kind] = (*found.get(kind, ()), one)
+    return found
 
 
 def booted(name: str, change: Change, known: Mapping[str, BootedServer]) -> BootedServer | None:

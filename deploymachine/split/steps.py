@@ -43,7 +43,7 @@ def steps(about: Work) -> list[Step]:
     shrinking = tuple(name for name in change.retyped if change.loses(name))
     ends = listed([*shrinking, *change.going])
     found = [
-        Step(BOOT, f"boot {new}", work.boot, work.unboot) if new else None,
+        Step(BOOT, f"boot {new}", work.boot, work.unboot) if change.newcomers else None,
         Step(PROVISION, f"provision {new}", work.provision) if new else None,
         Step(GROW, f"have the cloud note {_types(about, about.grown)}", work.grow, work.ungrow) if grown else None,
         Step(JOIN, f"let in and cook {begins}{_released(about)}", work.join, work.unjoin) if begins else None,

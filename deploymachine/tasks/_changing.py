@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from invoke.context import Context
 from invoke.tasks import Task
@@ -20,7 +20,9 @@ from deploymachine.tasks._words import worded
 from deploymachine.tasks.ssh_config import keep_up
 
 if TYPE_CHECKING:
+    from deploymachine.cloud import Cloud
     from deploymachine.report import Report
+    from deploymachine.servertypes import Deployment
     from deploymachine.split.journal import Journal
     from deploymachine.split.shapes import Change
     from deploymachine.split.work import Progress, Work
@@ -121,13 +123,13 @@ def _begin(change: Change, said: Said) -> None:
     """Measure and show the plan; with the user's word, do it."""
     from deploymachine.servertypes import _database
     from deploymachine.split import moves, plan, run, steps, work
-    from deploymachine.split.states import DURING, deployment_in, foreseen
+    from deploymachine.split.states import BEFORE, DURING, deployment_in, foreseen
 
     run.refuse_second(settings())
     here = plain_deployment()
     _check_up(here.inventory, change)
     there = foreseen(change, here)
-    leads = _database.primary(here)
+    leads = _database.primary(deployment_in(BEFORE, change, here))
     about = _work(change, tuple(moves.moves(change, here)), said, leads.name if leads is not None else "")
     during = deployment_in(DURING, change, there)
     if change.newcomers:
@@ -177,7 +179,9 @@ def _abort(journal: Journal, said: Said) -> None:
     keep_up()
     _show_settings(reversed_(change), write=said.write_settings)
     left = ", ".join(change.joining)
-    if left and not said.delete:
+    if left and not change.newcomers:
+        print(f"{left}: as it is now; SERVERS in settings.py names it still.")
+    elif left and not said.delete:
         print(
             f"{left}: set aside for a look, of no deployment now; `fab openstack_leaks --delete --data` deletes that."
         )
@@ -189,6 +193,7 @@ def _finish(journal: Journal, said: Said) -> None:
     from deploymachine.split.run import Run
 
     change = journal.change
+    _check_said(change)
     going = ", ".join(change.going)
     refuse(f"remove what {', '.join(change.before)} kept", settings(), *change.before)
     what = f"{going} with all that is on it, and " if going else ""
@@ -202,18 +207,17 @@ def _finish(journal: Journal, said: Said) -> None:
 def _work(change: Change, moves: Any, said: Said, primary: str) -> Work:
     from deploymachine.cloud import Cloud
     from deploymachine.report import Report
+    from deploymachine.split.no_cloud import NoCloud
     from deploymachine.split.work import Work
 
-    if not settings().OPENSTACK_SERVERS:
-        raise UsageError(
-            "Only servers on an OpenStack can be split, merged and moved",
-            why="OPENSTACK_SERVERS in settings.py names none, so there is nowhere to boot one",
-        )
+    def there(here: Deployment) -> Cloud:
+        return Cloud(here.settings, cloud().connection) if settings().OPENSTACK_SERVERS else cast("Cloud", NoCloud())
+
     return Work(
         change,
         moves,
         plain_deployment,
-        lambda here: Cloud(here.settings, cloud().connection),
+        there,
         Report(sys.stdout),
         _progress,
         lambda line: print(line, flush=True),
@@ -251,7 +255,7 @@ def _show_settings(change: Change, *, write: bool, then: bool = False) -> None:
     try:
         after = settings_diff.changed(before, change, settings())
     except SettingsError:
-        print(f"\n{settings_diff.by_hand(path, change)}", flush=True)
+        print(f"\n{settings_diff.by_hand(path, change, settings_diff.named_in(settings()))}", flush=True)
         return
     if shown := settings_diff.diff(before, after, path.name):
         print(f"\n{shown}\n", flush=True)
@@ -271,9 +275,26 @@ def _check_up(inventory: Inventory, change: Change) -> None:
                 f"{server.name} is {server.state}, so it can't be told who does what",
                 hint=f"`fab openstack_boot {server.name}` mends it, `fab openstack_kill {server.name}` removes it",
             )
+    if change.verb == "split" and not settings().OPENSTACK_SERVERS:
+        return  # the new ones stand in SERVERS, as these do
     for name in change.before:
         if not inventory.named(name).id:
             raise UsageError(
                 f"{name} is on no OpenStack, so its type stands in settings.py only",
                 hint="boot servers of the new types, and move the data by `fab dbserver postgresql.promote`",
+            )
+
+
+def _check_said(change: Change) -> None:
+    """Raises UsageError where only settings.py tells of what type servers are, and it says otherwise still."""
+    from deploymachine.inventory import fixed
+    from deploymachine.split.shapes import COMMAND, a
+
+    for server in fixed(settings()):
+        kind = change.after.get(server.name, server.type)
+        if kind != server.type:
+            raise UsageError(
+                f"settings.py says that {server.name} is {a(server.type)} still; it has to be {a(kind)} now",
+                why="it is on no OpenStack, so nobody else tells its type",
+                hint=f"`{COMMAND[change.verb]} --resume --write-settings` writes it",
             )

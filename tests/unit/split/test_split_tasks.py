@@ -38,8 +38,8 @@ def refused(directory: Path, *words: str) -> str:
     ("line", "told"),
     [
         ("split", "A split is of one server"),
-        ("split dbappbalancer --plan", "box1 is on no OpenStack"),
-        ("split box1 --plan", "box1 is on no OpenStack"),
+        ("split dbappbalancer --plan", "Which server is to be the dbserver?"),
+        ("split box1 --plan --names dbserver=db9", "db9 is not a dbserver in SERVERS"),
         ("split appnode", "There is no appnode"),
         ("split dbappbalancer --names dbserver", "--names dbserver can't be read"),
         ("split --resume --abort", "one at a time"),
