@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -136,3 +137,29 @@ def apart(fleet: Fleet, one: str, other: str) -> Iterator[None]:
         yield
     finally:
         fleet.sudo(one, f"ip route del blackhole {address}/32")
+
+
+@contextmanager
+def written_to(fleet: Fleet, name: str) -> Iterator[None]:
+    """A server whose database writes two megabytes of log a second, of a table that is gone in the end."""
+    endless = """DO $$BEGIN LOOP
+        INSERT INTO heap SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 80000);
+        COMMIT; PERFORM pg_sleep(1);
+      END LOOP; END$$;"""
+    run = "cd /; runuser -u postgres -- psql -Xq -d postgres"
+    both = f"{run} -c 'CREATE TABLE heap (what text)' -c {shlex.quote(endless)}"
+    writing = subprocess.Popen(
+        fleet.ssh_line(name, f"sudo -k -S -p '' sh -c {shlex.quote(both)}"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert writing.stdin is not None
+    writing.stdin.write(fleet.secret("deploy-password") + "\n")
+    writing.stdin.close()
+    try:
+        yield
+    finally:
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO $$BEGIN LOOP%'"
+        fleet.sudo(name, f"{run} -c {shlex.quote(end)} -c 'DROP TABLE IF EXISTS heap' >/dev/null")
+        writing.wait(timeout=60)

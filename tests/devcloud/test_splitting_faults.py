@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from fleet import own_deployment
 from machine_world import until
-from split_world import OPTIONS, Story, apart, interrupted, killed, power_loss, signed
+from split_world import OPTIONS, Story, apart, interrupted, killed, power_loss, signed, written_to
 
 pytestmark = [
     pytest.mark.devcloud,
@@ -34,7 +35,16 @@ STEPS = (
     "stop on",
     "ask for every site once more",
 )
-COPYING, SWITCHING, SETTLING = STEPS[3], STEPS[4], STEPS[6]
+JOINING, COPYING, SWITCHING, SETTLING = STEPS[2], STEPS[3], STEPS[4], STEPS[6]
+# Of what a database sends no more than this comes in.
+NARROW = """
+table inet narrow {
+  chain input {
+    type filter hook input priority -300;
+    tcp sport 5432 limit rate over 1 mbytes/second burst 300 kbytes drop
+  }
+}
+"""
 RESUME, ABORT = ("move", "--resume", "--yes"), ("move", "--abort", "--yes")
 
 
@@ -115,21 +125,65 @@ def test_after_a_power_loss_it_goes_on_when_told_to(moves: Moves, who: str, step
     moves.fleet.fab("move", "--finish", "--yes")
 
 
-def test_servers_that_do_not_reach_each_other(moves: Moves) -> None:
-    words = moves.next()
-    with apart(moves.fleet, moves.old, moves.new):
-        code, told = interrupted(moves.fleet, words, begins(COPYING), lambda: None)
+def fails(moves: Moves, words: tuple[str, ...], marker: str, act: Callable[[], object]) -> str:
+    """It ends with an error, in which the old one leads on; then it is taken back. What was printed."""
+    code, told = interrupted(moves.fleet, words, marker, act)
     assert (code, "error: " in told) == (1, True)
     moves.well(moves.old)
     moves.fleet.fab(*ABORT)
     moves.forgotten()
+    return told
+
+
+@pytest.mark.parametrize("step", [JOINING, COPYING])
+def test_servers_that_do_not_reach_each_other(moves: Moves, step: str) -> None:
+    with ExitStack() as cut:
+        fails(moves, moves.next(), begins(step), lambda: cut.enter_context(apart(moves.fleet, moves.old, moves.new)))
 
 
 def test_a_disk_that_is_full(moves: Moves) -> None:
     small = "mkdir -p /var/lib/postgresql && mount -t tmpfs -o size=20m full /var/lib/postgresql"
-    words = moves.next()
-    code, told = interrupted(moves.fleet, words, begins(STEPS[2]), lambda: moves.fleet.sudo(moves.new, small))
-    assert (code, "error: " in told) == (1, True)
-    moves.well(moves.old)
+    fails(moves, moves.next(), begins(JOINING), lambda: moves.fleet.sudo(moves.new, small))
+
+
+def test_a_copy_that_does_not_catch_up(moves: Moves) -> None:
+    """Twice as much is written as comes through."""
+    words = (*moves.next(), "--patience", "20")
+    with ExitStack() as until_then:
+
+        def slow_down() -> None:
+            moves.fleet.sudo(moves.new, f"nft -f - <<'END'\n{NARROW}END")
+            until_then.enter_context(written_to(moves.fleet, moves.old))
+
+        told = fails(moves, words, begins(JOINING), slow_down)
+    assert f"{moves.new} does not catch up with {moves.old}" in told
+
+
+def test_gone_back_late_what_the_log_does_not_hold_any_more_is_copied_anew(moves: Moves) -> None:
+    moves.fleet.fab(*moves.next())
+    forget = "SELECT pg_switch_wal();\nCHECKPOINT;\n" * 3
+    moves.fleet.sudo(moves.new, f"cd /; runuser -u postgres -- psql -Xq -o /dev/null <<'END'\n{forget}END")
     moves.fleet.fab(*ABORT)
+    moves.well(moves.old)
     moves.forgotten()
+
+
+def test_a_new_server_that_is_lost_before_the_switch_is_in_nobodys_way_back(moves: Moves) -> None:
+    words = moves.next()
+    code, _ = interrupted(moves.fleet, words, begins(COPYING), lambda: power_loss(moves.fleet, moves.new))
+    assert code == 1
+    moves.well(moves.old)
+    moves.fleet.fab(*ABORT, "--delete")
+    moves.well(moves.old)
+    assert moves.new not in moves.story.kinds()
+
+
+def test_a_new_server_that_is_lost_after_the_switch_leads_unless_it_is_given_up_for_good(moves: Moves) -> None:
+    words = moves.next()
+    code, _ = interrupted(moves.fleet, words, begins(SETTLING), lambda: power_loss(moves.fleet, moves.new))
+    assert code == 1
+    assert f"{moves.new} does not answer" in moves.fleet.refused(*ABORT)
+    moves.story.writing.nobody_knows()
+    moves.fleet.fab(*ABORT, "--delete")
+    moves.well(moves.old, failures=True)
+    assert moves.new not in moves.story.kinds()

@@ -55,6 +55,11 @@ class Writing:
             self.over.wait(0.02)
         assert len(self.acknowledged) >= goal, self.failures[-5:]
 
+    def nobody_knows(self) -> None:
+        """Whether what was acknowledged until now is in the book, or not."""
+        self.unsure |= {*self.acknowledged}
+        self.acknowledged.clear()
+
     def between(self, begin: float = 0.0, end: float = float("inf")) -> Seen:
         """What was seen from the last answer before `begin` to the first after `end`, moments of time.monotonic()."""
         answers = sorted([*self.acknowledged.values()])
