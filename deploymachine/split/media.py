@@ -22,6 +22,7 @@ from deploymachine.split.part import Moving, Size, Switched
 from deploymachine.split.reach import reached
 
 PORT = 4403
+Places = list[dict[str, str]]  # name, user and root of each; "folder" where it is not what releases share
 
 
 def measure(moving: Moving) -> Size:
@@ -37,15 +38,15 @@ def prepare(moving: Moving) -> None:
     Nobody may write on the new server yet: what is not on the old one any more goes there, too.
     """
     cook([moving.old, moving.new], moving.deployment, moving.report, phase="rsync", recipes=("base.rsync",))
-    _passed(moving, mirror=True)
+    passed(moving, _places(moving), _places(moving), mirror=True)
 
 
 def switch(moving: Moving) -> Switched:
     """Bring what has changed since; newer files on the new server stay, and nothing is removed there. Repeatable:
     once more when nobody writes on the old server any more, it brings what came last. CRON goes along."""
     queues.follow(moving)
-    _passed(moving)
-    lacking = _passed(moving, dry=True)
+    passed(moving, _places(moving), _places(moving))
+    lacking = passed(moving, _places(moving), _places(moving), dry=True)
     if left := {name: one["sent"] for name, one in lacking.items() if one["sent"]}:
         raise ConvergeError(
             f"{moving.new.name} has not all files that {moving.old.name} has",
@@ -68,16 +69,19 @@ def finish(moving: Moving) -> None:
     """Nothing: the files go with the sites, when `leaving` removes those, or with the server."""
 
 
-def _passed(moving: Moving, *, mirror: bool = False, dry: bool = False) -> dict[str, Event]:
-    """One pass: the old server offers, the new one takes. Site -> {"sent", "gone", "bytes"}."""
-    if not _places(moving):
+def passed(moving: Moving, there: Places, here: Places, *, mirror: bool = False, dry: bool = False) -> dict[str, Event]:
+    """One pass: the old server offers what is there, the new one takes it here. Name -> {"sent", "gone", "bytes"}."""
+    if not there:
         return {}
     old, new = moving.old, moving.new
     _open_in_cloud(moving)
     asks = {"name": new.name, "address": new.private_ip}
     peer: dict[str, Any] = {"name": old.name, "address": old.private_ip, "port": PORT}
     # Made one after the other, before both are spoken to at once: certificates that are not there yet are made now.
-    sides = [(old, {"action": "offer", "peer": asks, "listen": peer}), (new, {"action": "take", "peer": peer})]
+    sides = [
+        (old, {"action": "offer", "peer": asks, "listen": peer, "sites": there}),
+        (new, {"action": "take", "peer": peer, "sites": here}),
+    ]
     offer, take = (_request(moving, server, {**side, "mirror": mirror, "dry": dry}) for server, side in sides)
     ready, offering = threading.Event(), threading.Event()
 
@@ -113,7 +117,6 @@ def _request(moving: Moving, server: Server, more: Event) -> Event:
     return {
         "command": "media",
         "host": server.name,
-        "sites": _places(moving),
         "identity": authority.server_certificate(server, moving.deployment),
         "patience": moving.patience,
         **more,
@@ -144,7 +147,7 @@ def _measured(server: Server, moving: Moving) -> dict[str, Any]:
         return dict(ask(there, request, sudo_password(server, here))["sites"])
 
 
-def _places(moving: Moving) -> list[dict[str, str]]:
+def _places(moving: Moving) -> Places:
     return [{"name": name, **place(name)} for name in moving.deployment.settings.SITES]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deploymachine.servertypes import parts
+from deploymachine.split import logs
 from deploymachine.split import steps as names
 from deploymachine.split.moves import Move
 from deploymachine.split.part import Size
@@ -23,6 +24,7 @@ USUAL = {
     names.PROVE: 2.0,
     names.RETYPE: 5.0,
     names.SETTLE: 30.0,
+    names.LOGS: 20.0,
     names.LEAVE: 15.0,
     names.CHECK: 2.0,
 }
@@ -43,18 +45,13 @@ def told(
         "",
         *_servers(change, flavors),
         *_what_moves(sizes),
-        *(f"  logs: what {name} has taken in stays there, and goes with --finish" for name in _lognodes(change)),
+        *(f"  logs: what {one.old} has taken in goes to {one.new}" for one in logs.moves(change)),
         *(f"  ends: {ENDED.get(kind, kind)}" for kind in ends),
         "",
         *_table(every, sizes),
         "",
         *_ways_back(change, every),
     ]
-
-
-def _lognodes(change: Change) -> list[str]:
-    """The servers that take in logs no more afterwards."""
-    return [name for name in change.before if "lognode" in change.loses(name)]
 
 
 def seconds(step: Step, sizes: Mapping[Move, Size]) -> float:

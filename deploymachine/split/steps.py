@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploymachine.split import work
+from deploymachine.split import logs, work
 from deploymachine.split.moves import Move
 from deploymachine.split.part import DATABASE, MEDIA
 from deploymachine.split.shapes import listed
 from deploymachine.split.work import Work
 
 BOOT, PROVISION, GROW, JOIN, COPY, PROVE = "boot", "provision", "grow", "join", "copy", "prove"
-RETYPE, SETTLE, LEAVE, CHECK = "retype", "settle", "leave", "check"
+RETYPE, SETTLE, LOGS, LEAVE, CHECK = "retype", "settle", "logs", "leave", "check"
 Act = Callable[[Work], None]
 
 
@@ -54,6 +54,10 @@ def steps(about: Work) -> list[Step]:
         if shrinking
         else None,
         Step(SETTLE, "cook every server as it is to be", work.settle, work.unsettle),
+        *(
+            Step(LOGS, f"logs: {one.new} gets what {one.old} has taken in", work.bring_logs)
+            for one in logs.moves(change)[:1]
+        ),
         Step(LEAVE, f"stop on {ends} what others do now; data stay", work.leave, work.unleave) if ends else None,
         Step(CHECK, "ask for every site once more", work.prove),
     ]

@@ -16,7 +16,7 @@ from deploymachine.leading import state_of
 from deploymachine.provision import provision as provision_servers
 from deploymachine.report import Report
 from deploymachine.servertypes import Deployment, _database
-from deploymachine.split import leaving, visiting
+from deploymachine.split import leaving, logs, visiting
 from deploymachine.split.moves import Move
 from deploymachine.split.part import DATABASE, GONE, MEDIA, PATIENCE, Moving, Part, Size, Switched
 from deploymachine.split.reach import reached
@@ -229,6 +229,12 @@ def unsettle(about: Work) -> None:
     for server in dead:
         about.say(f"warning: {server.name} does not answer, and is told nothing")
     cook([server for server in here.inventory if server not in dead], here, about.report)
+
+
+def bring_logs(about: Work) -> None:
+    """To be done when everybody sends to the new one: what the old one has is all that it will ever have."""
+    for move in logs.moves(about.change):
+        about.say(f"  {logs.bring(about.moving(move))} files of logs came to {move.new}")
 
 
 def leave(about: Work) -> None:

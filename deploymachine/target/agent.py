@@ -26,6 +26,7 @@ MODULES = (
     "credentials",
     "caches",
     "media",
+    "logkeeping",
     "splitnote",
 )  # what a command is called, its module is
 

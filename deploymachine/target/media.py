@@ -1,6 +1,6 @@
 """Sites in; how much lies in what their releases share, and the same files on another server out.
 
-request: "action", "sites" ([{"name", "user", "root"}]), and
+request: "action", "sites" ([{"name", "user", "root"}]; with "folder" that one, and not what releases share), and
     measure  nothing more. Changes nothing
     offer    "peer" {"name", "address"}, "listen" {"address", "port"}, "identity", "patience": that server and no other
              gets the files, over TLS, each side known by the deployment's own authority
@@ -93,7 +93,7 @@ def measured(folder: str) -> Dict[str, int]:
 
 
 def _shared(site: Mapping[str, str]) -> str:
-    return f"{site['root']}/shared"
+    return site.get("folder") or f"{site['root']}/shared"
 
 
 def _offer(request: Request, steps: Steps) -> Result:
@@ -159,6 +159,8 @@ def _take(request: Request, steps: Steps) -> Result:
     context = _context(ssl.PROTOCOL_TLS_CLIENT, request["identity"])
     found = {}
     for site in request["sites"]:
+        if "folder" in site:
+            os.makedirs(site["folder"], mode=0o700, exist_ok=True)
         with steps.step(f"files of {site['name']}") as step:
             told = _fetch(site, request, context)
             found[site["name"]] = told

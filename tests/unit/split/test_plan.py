@@ -46,7 +46,10 @@ def test_a_merge_says_who_goes(tmp_path: Path) -> None:
     assert "`fab merge --abort` goes back" in text
 
 
-def test_logs_that_do_not_move_are_told_of_before(tmp_path: Path) -> None:
+def test_logs_go_along(tmp_path: Path) -> None:
     here = deployment(tmp_path, front1="dbappbalancer", logs1="lognode")
     change = move(here.inventory.named("logs1"), "logs2", "", "", here.inventory, here.settings)
-    assert "logs: what logs1 has taken in stays there, and goes with --finish" in told(change, here)
+    text = told(change, here)
+    assert "  logs: what logs1 has taken in goes to logs2\n" in text
+    assert text.index("cook every server as it is to be") < text.index("logs2 gets what logs1 has taken in")
+    assert text.index("logs2 gets what logs1 has taken in") < text.index("stop on logs1")
