@@ -11,12 +11,12 @@ REST = "devcloud"
 # In the order in which they begin: each process takes one of the first three, then of the others, long and short.
 SHARE_A_PROCESS = {
     "types": "caches_and_tasks database_servers loadbalancers",
-    "fleets": "fleets",
-    "main job": "bake main_job main_job_faults rework scaling",
-    "splitting": "splitting splitting_faults switchover",
-    "every day": "around_sites everyday secret_rotation",
     REST: "",
+    "main job": "main_job main_job_faults rework scaling bake",
+    "every day": "around_sites everyday secret_rotation",
     "sites": "deploys third_party upkeep",
+    "fleets": "fleets",
+    "splitting": "splitting splitting_faults splitting_tasks switchover lost_primary",
     "one server": "hardened_units hardening logs one_gigabyte",
 }
 GROUPS = {f"test_{word}.py": group for group, words in SHARE_A_PROCESS.items() for word in words.split()}
@@ -38,10 +38,13 @@ def group_of(path: str) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = [*SHARE_A_PROCESS]
+    within = [f"test_{word}.py" for words in SHARE_A_PROCESS.values() for word in words.split()]
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, int]:
         path = item.nodeid.split("::", 1)[0]
-        return order.index(group_of(path)) if path.startswith("tests/devcloud/") else len(order)
+        name = path.rsplit("/", 1)[-1]
+        known = within.index(name) if name in within else len(within)
+        return (order.index(group_of(path)), known) if path.startswith("tests/devcloud/") else (len(order), 0)
 
     items.sort(key=place)
 

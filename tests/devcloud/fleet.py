@@ -32,12 +32,16 @@ class Ended:
 
 @dataclass
 class Fleet:
-    """directory: where settings.py lies. home: the user's, with SSH key and known_hosts. front: whom visitors ask."""
+    """directory: where settings.py lies. home: the user's, with SSH key and known_hosts. front: whom visitors ask.
+
+    unfinished: appnodes are bare or missing; who takes it next brings them back, if anybody does.
+    """
 
     directory: Path
     home: Path
     told: dict[str, Ended] = field(default_factory=dict)
     front: str = "loadbalancer1"
+    unfinished: bool = False
 
     @property
     def environment(self) -> dict[str, str]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SERVER = re.compile(r'id="server">([^<]+)<')
-PAUSE = 0.01  # seconds between two requests of one visitor: the machines share this one's processors
+PAUSE = 0.1  # seconds between two requests of one visitor: faster ones take the processors from what is tried
+PACE = Path(__file__).with_name("pace.lua")
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Load:
     failures: list[str] = field(default_factory=list)
     by: Counter[str] = field(default_factory=Counter)
     reopened: int = 0
+    pause: float = PAUSE
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -43,9 +45,9 @@ class Load:
 
 
 @contextmanager
-def load(address: str, certificate: Path, visitors: int = 6) -> Iterator[Load]:
+def load(address: str, certificate: Path, visitors: int = 6, pause: float = PAUSE) -> Iterator[Load]:
     """Half of the visitors keep their connections, as browsers do, half come anew for every page."""
-    found = Load(address, certificate)
+    found = Load(address, certificate, pause=pause)
     threads = [threading.Thread(target=_Visitor(found, keeps=n % 2 == 0).stay) for n in range(visitors)]
     for thread in threads:
         thread.start()
@@ -71,7 +73,7 @@ class _Visitor:
         self.connection: http.client.HTTPSConnection | None = None
 
     def stay(self) -> None:
-        while not self.load.over.wait(PAUSE):
+        while not self.load.over.wait(self.load.pause):
             try:
                 self._visit()
             except (OSError, http.client.HTTPException) as error:
@@ -110,10 +112,10 @@ class _Visitor:
 
 
 TOOLS = {
-    "hey": ["hey", "-z", "30m", "-c", "4", "-q", "10", "{url}"],
+    "hey": ["hey", "-z", "30m", "-c", "4", "-q", "5", "{url}"],
     # New connections: wrk counts it as an error when a server closes a kept one between two requests, as it may.
     # Its own two seconds would call an answer lost that is only late: the machines share one computer.
-    "wrk": ["wrk", "-d", "30m", "-c", "4", "-t", "1", "--timeout", "20s", "-H", "Connection: close", "{url}"],
+    "wrk": ["wrk", "-d30m", "-c4", "-t1", "-s", str(PACE), "--timeout", "20s", "-H", "Connection: close", "{url}"],
 }
 
 

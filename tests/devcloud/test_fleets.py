@@ -33,6 +33,7 @@ HERE = Path(__file__).parent
 MATRIX = HERE.parent / "unit" / "matrix"
 CURRENT = "readlink /srv/sites/guestbook/current"
 SLOW = "DEPLOYMACHINE_SLOW_FLEETS"
+slow = pytest.mark.skipif(SLOW not in os.environ, reason=f"takes its time: {SLOW}=1, or `make test-fleets`")
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ with matrix_settings(pathlib.Path(sys.argv[1])) as settings:
     return json.loads(fleet.sudo(server, "python3 /root/check_files.py", files))
 
 
-@pytest.mark.parametrize("wanted", SHAPES[1:], ids=told)
+@pytest.mark.parametrize("wanted", [*(pytest.param(one, marks=slow) for one in SHAPES[1:-1]), SHAPES[-1]], ids=told)
 def test_a_fleet_serves_and_stays_as_it_is(shaped: Shaped, wanted: Shape) -> None:
     use(shaped, wanted)
 
@@ -109,7 +110,7 @@ def test_a_release_reaches_every_type_that_runs_the_site(shaped: Shaped) -> None
     assert {release.strip().rpartition("-")[2] for release in live.values()} == {commit}, live
 
 
-@pytest.mark.skipif(SLOW not in os.environ, reason=f"takes its time: {SLOW}=1, or `make test-fleets`")
+@slow
 def test_auditors_are_content_with_every_type(shaped: Shaped, tmp_path: Path) -> None:
     """After the last of SHAPES, whose servers are there still."""
     shaped.become(SHAPES[-1])
@@ -124,7 +125,7 @@ def test_auditors_are_content_with_every_type(shaped: Shaped, tmp_path: Path) ->
     assert len(told) == 8
 
 
-@pytest.mark.skipif(SLOW not in os.environ, reason=f"takes its time: {SLOW}=1, or `make test-fleets`")
+@slow
 @pytest.mark.parametrize("wanted", OLDER, ids=told)
 def test_on_an_older_debian_too(shaped: Shaped, wanted: Shape) -> None:
     use(shaped, wanted)

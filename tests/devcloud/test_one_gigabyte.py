@@ -83,7 +83,8 @@ def small(devcloud) -> Iterator[tuple[Fleet, Path]]:
 def test_one_gigabyte_is_enough_for_all_of_it_under_load(small: tuple[Fleet, Path]) -> None:
     fleet, place = small
     fleet.sign("Ada", "how small can it be")
-    with load(fleet.server(ONE).address, fleet.directory / ".deploymachine/certificates/guestbook.pem") as visitors:
+    certificate = fleet.directory / ".deploymachine/certificates/guestbook.pem"
+    with load(fleet.server(ONE).address, certificate, pause=0.01) as visitors:
         visitors.goes_on(1000)
         services = dict(line.split() for line in fleet.sudo(ONE, SERVICES).splitlines())
     print({name: f"{int(kilobytes) >> 10} MB" for name, kilobytes in services.items() if int(kilobytes) > 1024})
