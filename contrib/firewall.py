@@ -36,6 +36,7 @@ OPEN = f"""nft list set {TABLE} opened4 >/dev/null 2>&1 || {{
   echo 'Its firewall has no place for such ports yet: `fab everything kokki` makes it' >&2; exit 1
 }}
 exec nft -f -"""
+CLOSE = f"for name in opened4 opened6; do nft flush set {TABLE} $name 2>/dev/null || true; done"
 RENEW = "add element {table} {name} {{ {key} }}\ndelete element {table} {name} {{ {key} }}\n"
 ADD = "add element {table} {name} {{ {key} timeout {seconds}s }}\n"
 
@@ -62,8 +63,8 @@ def open(_: Context, port: str, minutes: str = "10", allow_ip: str = "", udp: bo
     """Open a port for a while: `fab appnode firewall.open --port 8080 --minutes 30 --allow-ip 192.0.2.7`.
 
     The server's own kernel closes it when the time is over, whatever has become of this machine; a reboot or
-    firewall.reload closes it sooner. Connections that were made live on. On OpenStack the type's security group gets
-    the rule, too; the next command that keeps the groups removes it once its time is over.
+    `firewall.reload --close` closes it sooner. Connections that were made live on. On OpenStack the type's security
+    group gets the rule, too; the next command that keeps the groups removes it once its time is over.
     """
     number, seconds, sources = _port(port), _seconds(minutes), _sources(allow_ip)
     here = deployment()
@@ -79,15 +80,17 @@ def open(_: Context, port: str, minutes: str = "10", allow_ip: str = "", udp: bo
     print(f"{protocol} {number} of {names} is open to {allow_ip or 'everybody'} until {until:%H:%M:%S} (UTC)")
 
 
-@task()
-def reload(_: Context) -> None:
-    """Put back what is declared, and nothing else: `fab appnode firewall.reload`. Closes what firewall.open opened.
+@task(help={"close": "what firewall.open opened as well"})
+def reload(_: Context, close: bool = False) -> None:
+    """Put back what is declared: `fab appnode firewall.reload`. What firewall.open opened stays, but with --close.
 
     It takes /etc/nftables.conf as the last cook wrote it, in one step: no connection is lost.
     """
     here = deployment()
     servers = selected(here.inventory)
-    on_servers(servers, _as_root(["systemctl", "reload-or-restart", "nftables"]), here, quiet=True)
+    orders = [_as_root(["sh", "-c", CLOSE])] if close else []
+    for order in (*orders, _as_root(["systemctl", "reload-or-restart", "nftables"])):
+        on_servers(servers, order, here, quiet=True)
     print(f"{', '.join(server.name for server in servers)}: as declared")
 
 

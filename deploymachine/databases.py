@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,16 @@ class Old:
     server: Server
     silent: bool
 
+    @property
+    def is_off(self) -> bool:
+        """Whether its cloud says so."""
+        return self.server.state == "SHUTOFF"
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no cloud can switch it off."""
+        return not self.server.id
+
 
 def old_primary(new: Server, deployment: Deployment) -> Old | None:
     """Who else leads, or may do so; None where nobody does. Raises UsageError where `new` can't take over."""
@@ -82,35 +92,52 @@ def old_primary(new: Server, deployment: Deployment) -> Old | None:
             f"{new.name} can't lead: its PostgreSQL is {told['role']}",
             hint=f"`fab dbserver postgresql.follow --server {new.name}` makes it a replica first",
         )
-    for peer in deployment.inventory.serving("dbserver"):
-        if peer == new:
-            continue
-        try:
-            role = look(peer, "state", deployment)["role"]
-        except ConnectError:
-            if peer == _database.primary(deployment):
-                return Old(peer, silent=True)
-            continue
-        if role == "primary" or (role in ("stopped", "retired") and peer == _database.primary(deployment)):
+    noted = _database.primary(deployment)
+    answers = {peer: _answer(peer, deployment) for peer in deployment.inventory.serving("dbserver") if peer != new}
+    for peer, answer in answers.items():
+        if answer is None and peer == noted:
+            _refuse_who_has_less(new, told, answers)
+            return Old(peer, silent=True)
+        role = answer["role"] if answer is not None else ""
+        if role == "primary" or (role in ("stopped", "retired") and peer == noted):
             return Old(peer, silent=False)
     return None
 
 
-def promote(new: Server, old: Server | None, deployment: Deployment, report: Report) -> Switched:
-    """Have a replica lead: by a switchover from `old`, which is given up; None: from nobody, who is gone.
+def _answer(server: Server, deployment: Deployment) -> Event | None:
+    try:
+        return look(server, "state", deployment)
+    except ConnectError:
+        return None
+
+
+def _refuse_who_has_less(new: Server, told: Event, answers: Mapping[Server, Event | None]) -> None:
+    """Raises UsageError where another replica got more of what the silent primary wrote."""
+    for peer, answer in answers.items():
+        if answer is not None and answer["role"] == "replica" and answer["lsn"] > told["lsn"]:
+            raise UsageError(
+                f"{peer.name} has {answer['lsn'] - told['lsn']} bytes of log that {new.name} has not",
+                hint=f"`fab dbserver postgresql.promote --server {peer.name}` loses less",
+            )
+
+
+def promote(new: Server, old: Old | None, deployment: Deployment, report: Report) -> Switched:
+    """Have a replica lead: by a switchover from `old`, which is given up; where that is silent, or None, without it.
 
     A rerun goes on where it stopped.
     """
     from deploymachine.split import database, part
 
-    if old is not None:
-        moving = part.Moving(part.DATABASE, old, new, deployment, report)
+    if old is not None and not old.silent:
+        moving = part.Moving(part.DATABASE, old.server, new, deployment, report)
         database.prepare(moving)
         return database.switch(moving)
     do(new, "promote", deployment, report, from_lsn=0)
     _database.record_primary(new, deployment)
-    sites = [node for node in _database.nodes(deployment) if node != new]
-    cook([new, *sites], deployment, report)
+    told = [*_database.nodes(deployment), *deployment.inventory.serving("dbserver")]
+    gone = old.server if old is not None else None
+    others = [one for one in dict.fromkeys(told) if one not in (new, gone) and one.state == "ACTIVE"]
+    cook([new, *others], deployment, report)
     return part.Switched()
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 
 from deploymachine.contrib.postgresql._there import YES, keepers, megabytes
-from deploymachine.errors import ConvergeError, UsageError
+from deploymachine.errors import CloudError, ConvergeError, UsageError
 from deploymachine.tasks import deployment, selected, task
+from deploymachine.tasks._deployment import cloud
 from deploymachine.tasks._prompt import agreed, typed
 from deploymachine.tasks._report import reported
 from deploymachine.tasks._table import print_json, print_table, written_age
+
+if TYPE_CHECKING:
+    from deploymachine.databases import Old
 
 
 @task(help={"json": "as JSON"})
@@ -50,14 +54,16 @@ def primary(_: Context) -> None:
 @task(
     help={
         "server": "the replica that shall lead",
-        "yes_i_mean_it": "name of an old primary that does not answer, and is off for sure",
+        "yes_i_mean_it": "name of an old primary that does not answer",
+        "is_off": "it is off for sure: don't have its cloud switch it off",
         **YES,
     }
 )
-def promote(_: Context, server: str, yes: bool = False, yes_i_mean_it: str = "") -> None:
+def promote(_: Context, server: str, yes: bool = False, yes_i_mean_it: str = "", is_off: bool = False) -> None:
     """Have a replica lead, the old primary given up: `fab dbserver postgresql.promote --server dbserver2`.
 
-    What both hold is compared; sites are held for a moment, and then write to the new one. Nothing is lost.
+    What both hold is compared; sites are held for a moment, and then write to the new one. Nothing is lost. An old
+    primary that does not answer is switched off first; what only it has is lost to the sites then, and kept aside.
     """
     from deploymachine import databases
 
@@ -66,21 +72,51 @@ def promote(_: Context, server: str, yes: bool = False, yes_i_mean_it: str = "")
     new = here.inventory.named(server)
     old = databases.old_primary(new, here)
     if old is not None and old.silent:
-        why = (
-            f"{old.server.name} does not answer. If it still runs there would be two that are written to: switch it off"
-        )
-        if not typed(why, old.server.name, yes_i_mean_it):
-            raise UsageError("Nobody was promoted")
+        _leave_behind(old, new.name, yes_i_mean_it, is_off)
     elif not agreed(f"{_handing_over(old.server.name if old else '')}{new.name} leads from now on. Go on?", yes):
         raise UsageError("Nobody was promoted")
     with reported() as shown:
-        done = databases.promote(new, None if old is None or old.silent else old.server, here, shown)
+        done = databases.promote(new, old, here, shown)
     for line in done.proof:
         print(line)
     if done.pause:
         print(f"Sites were held for {done.pause:.2f} s")
     if old is not None:
-        print(f"`fab server:{old.server.name} postgresql.follow --server {old.server.name}` makes it a replica")
+        print(_afterwards(old))
+
+
+def _leave_behind(old: Old, new: str, yes_i_mean_it: str, is_off: bool) -> None:
+    """See to it that a primary that does not answer is off, after asking. Raises UsageError."""
+    name, lost = old.server.name, f"what it has and {new} has not is lost to the sites"
+    by_cloud = not (is_off or old.is_off or old.is_fixed)
+    if old.is_off:
+        why = f"{name} is off, as its cloud says; {lost}"
+    elif by_cloud:
+        why = f"{name} does not answer. Its cloud switches it off, so that no two are written to; {lost}"
+    else:
+        why = f"{name} does not answer. If it still runs there are two that are written to: switch it off; {lost}"
+    if not typed(why, name, yes_i_mean_it):
+        raise UsageError("Nobody was promoted")
+    if not by_cloud:
+        return
+    try:
+        cloud().switch_off(name)
+    except CloudError as error:
+        raise UsageError(
+            f"{name} could not be switched off, so nobody was promoted",
+            why=" ".join(filter(None, (error.what, error.why))),
+            hint="have it switched off in another way, then say --is-off",
+        ) from None
+    print(f"{name} is off")
+
+
+def _afterwards(old: Old) -> str:
+    name = old.server.name
+    follow = f"`fab server:{name} postgresql.follow --server {name}` makes it a replica"
+    if not old.silent:
+        return follow
+    boot = "when it is back" if old.is_fixed else f"`fab openstack_boot {name}` starts it again"
+    return f"{boot}; it finds out that another leads, and gives its databases up. Then {follow}"
 
 
 @task(help={"server": "who shall follow the primary", **YES})

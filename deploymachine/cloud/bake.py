@@ -19,7 +19,7 @@ from deploymachine.cloud.describe import BAKE
 from deploymachine.cloud.each import Clock
 from deploymachine.cloud.leaks import BAKING, RAW, READY
 from deploymachine.cloud.progress import Progress
-from deploymachine.cloud.watch import Watch, not_usable, pauses
+from deploymachine.cloud.watch import Watch, pauses
 from deploymachine.cloud.words import explained, passing, status_of
 from deploymachine.errors import CloudError, UsageError
 from deploymachine.hostkeys import HostKeys, pinned_names
@@ -170,16 +170,7 @@ class Baking:
     def _stopped(self, server: Server) -> RawServer:
         with explained(f"{server.name} can't be stopped", server.id):
             self.connection.compute.stop_server(server.id)
-        for pause in pauses():
-            now = self.watch.look(server.name, server.id, self.clock)
-            if now is not None and now.status == "SHUTOFF" and now.task_state is None:
-                return now
-            if now is not None and now.status == "ERROR":
-                raise not_usable(now)
-            if self.clock.expired():
-                raise CloudError(f"{server.name} does not stop", where=server.id)
-            self.clock.sleep(pause)
-        raise AssertionError  # pauses never end
+        return self.watch.until_off(server.name, server.id, self.clock)
 
 
 def base_of(connection: Connection, raw: RawServer) -> str:

@@ -16,6 +16,7 @@ from deploymachine.cloud.owned import Belongings
 from deploymachine.cloud.progress import FAILED, Progress, nobody_watches
 from deploymachine.cloud.rework import Rework, check, image_of
 from deploymachine.cloud.watch import Watch
+from deploymachine.cloud.words import explained
 from deploymachine.hostkeys import HostKeys, locked
 from deploymachine.inventory import Inventory, Server
 from deploymachine.settings import Settings
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from deploymachine.cloud.bake import Seal
 
 BAKE_TIMEOUT = 1800  # seconds
+OFF_TIMEOUT = 180  # a cloud asks the server to end first, and waits a minute or so
 
 
 class Changes:
@@ -80,6 +82,19 @@ class Changes:
     def aside(self) -> list[str]:
         """The names of the servers that were set aside. Raises CloudError."""
         return [str(raw.name) for raw in notes.aside(self.connection, self.settings)]
+
+    def switch_off(self, name: str) -> None:
+        """Have the server be off, and stay so until somebody starts it. Raises UsageError, CloudError."""
+        raw, watch = self._raw(name), Watch(self.settings, self.connection)
+
+        def one(_name: str, clock: Clock) -> None:
+            if raw.status != "SHUTOFF":
+                with explained(f"{name} can't be switched off", raw.id):
+                    self.connection.compute.stop_server(raw.id)
+                watch.until_off(name, raw.id, clock)
+
+        outcomes = on_each([name], one, OFF_TIMEOUT)
+        raise_failures("could not be switched off", 1, outcomes.errors)
 
     def belongings(self, names: Sequence[str]) -> dict[str, Belongings]:
         """What each of the servers takes with it, and what stays; a name may be that of leftovers alone.

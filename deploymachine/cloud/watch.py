@@ -76,6 +76,19 @@ class Watch:
             hint="run the same command again to go on waiting",
         )
 
+    def until_off(self, name: str, server_id: str, clock: Clock) -> RawServer:
+        """The server once it is off. Raises CloudError where it is not, or ends in ERROR."""
+        for pause in pauses():
+            now = self.look(name, server_id, clock)
+            if now is not None and now.status == "SHUTOFF" and now.task_state is None:
+                return now
+            if now is not None and now.status == "ERROR":
+                raise not_usable(now)
+            if clock.expired():
+                raise CloudError(f"{name} does not stop", where=server_id)
+            clock.sleep(pause)
+        raise AssertionError  # pauses never end
+
     def until_addressed(self, raw: RawServer, clock: Clock) -> RawServer:
         """The server once the cloud lists an address of it, or as it is after a while: it learns of ports late."""
         for pause in islice(pauses(), LISTED_LOOKS):

@@ -115,7 +115,8 @@ class Switch:
                 return f"{server.name}: put back to {before}"
             busy = result is not None and "Two releases" in str(result.error)  # the run that was cut off still ends
             if not busy or time.monotonic() > deadline:
-                again = "" if result is not None else "; `fab appnode deploy` when it is back has it serve what all do"
+                mend = f"; `fab {server.type} deploy` when it is back has it serve what all do"
+                again = "" if result is not None else mend
                 return f"{server.name}: could NOT be put back to {before}: {why}{again}"
             time.sleep(AGAIN)
 

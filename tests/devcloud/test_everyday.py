@@ -167,6 +167,9 @@ def test_a_port_that_was_opened_closes_by_itself(made: Fleet) -> None:
         fab(made, "firewall.open", "--port", str(PORT), "--minutes", "2h", "--yes")
         assert answers_at(made, PORT)
         fab(made, "firewall.reload")
+        assert answers_at(made, PORT)
+        assert "1 h" in fab(made, "firewall.show")
+        fab(made, "firewall.reload", "--close")
         assert not answers_at(made, PORT)
         assert f"{PORT}/tcp" not in fab(made, "firewall.show")
     finally:

@@ -75,7 +75,7 @@ def make_plain(here: Cluster) -> None:
 
 
 def noted(here: Cluster) -> Dict[str, Any]:
-    """lsn: up to where the log of what was given up goes. to: who has it now."""
+    """lsn: up to where the log of what was given up goes. to: who has it now; not told by one that found out itself."""
     with open(RETIRED) as file:
         text = file.read()
     with suppress(IndexError, ValueError):

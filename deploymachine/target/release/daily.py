@@ -18,7 +18,7 @@ from release.tools import CA_BUNDLE, Tools, uv_environment
 from release.values import Failure, Release, Site
 
 Result = Dict[str, Any]
-ERROR = re.compile(r"[\w.]*(Error|Exception|ERROR|error)\b")
+FOUND = re.compile(r"Found \d+ known vulnerabilit")
 
 
 def live(site: Site) -> Release:
@@ -89,14 +89,17 @@ def audit(site: Site, tools: Tools, steps: Steps) -> Result:
         try:
             out = tools.run(argv, cwd=Path(scratch), env=environment, what=what, hint=hint, timeout=600)
         except Failure as failure:
-            raise _unanswered(failure) if ERROR.match(failure.why) else failure from None
+            raise failure if any(map(FOUND.search, failure.output)) else _unanswered(failure) from None
     return {"output": out.splitlines() or ["no known vulnerabilities"]}
 
 
 def _unanswered(failure: Failure) -> Failure:
     """pip-audit ends alike where it found something and where it could not ask."""
     return Failure(
-        "pip-audit could not ask for vulnerabilities", why=failure.why, hint="does this server reach the package index?"
+        "pip-audit could not ask for vulnerabilities",
+        why=failure.why,
+        hint="does this server reach the package index? uv fetches pip-audit from there, and it asks there",
+        output=failure.output,
     )
 
 

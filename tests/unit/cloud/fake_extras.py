@@ -32,6 +32,8 @@ class Extras:
         self.cloud.actions.append((server["name"], action))
         if action == "os-getConsoleOutput":
             return 200, {"output": "booting\nlogin:"}
+        if action == "os-stop":
+            server["status"] = "SHUTOFF"
         if action in WAKES or (action == "reboot" and server["name"] not in self.cloud.beyond_repair):
             server["status"] = "ACTIVE"
             server["addresses"] = {"private": [fixed(server["_address"])]}

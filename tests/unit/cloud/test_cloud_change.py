@@ -158,3 +158,24 @@ def test_everybody_is_who_is_there_and_who_left_a_key(rich):
     rich.delete_leaks(rich.leaks(baked=True))
     assert everybody(rich.settings, rich.servers()) == []
     assert telling_all([], {}, rich.leaks()) == ["There is nothing of this deployment in the cloud."]
+
+
+def test_a_server_is_switched_off_and_stays_so(rich, openstack):
+    for _ in range(2):
+        rich.switch_off("appnode1")
+    assert rich.servers().named("appnode1").state == "SHUTOFF"
+    assert openstack.actions.count(("appnode1", "os-stop")) == 1
+
+
+def test_what_the_cloud_can_not_switch_off_is_told(rich, openstack):
+    openstack.faults.append(
+        (
+            "POST",
+            r"/compute/v2.1/servers/[^/]+/action",
+            409,
+            {"conflictingRequest": {"message": "it is locked", "code": 409}},
+        )
+    )
+    with pytest.raises(CloudError, match="appnode1 can't be switched off") as error:
+        rich.switch_off("appnode1")
+    assert "it is locked" in str(error.value)

@@ -169,3 +169,21 @@ def test_who_does_not_copy_can_not_take_over(two: Deployment, monkeypatch: pytes
         databases.old_primary(SECOND, two)
     with pytest.raises(UsageError, match="appnode1 keeps no databases"):
         databases.old_primary(APPNODE, two)
+
+
+def test_whoever_has_less_than_another_does_not_take_over_from_one_that_is_silent(
+    two: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = Server("dbserver3", "dbserver", "10.0.0.33")
+    three = replace(two, inventory=Inventory([*two.inventory, third]))
+    told = {"dbserver2": 4096, "dbserver3": 5000}
+
+    def look(server: Server, _action: str, _deployment: Deployment) -> dict[str, object]:
+        if server.name not in told:
+            raise ConnectError(f"{server.name} does not answer")
+        return {"role": "replica", "lsn": told[server.name]}
+
+    monkeypatch.setattr(databases, "look", look)
+    with pytest.raises(UsageError, match="dbserver3 has 904 bytes of log that dbserver2 has not"):
+        databases.old_primary(SECOND, three)
+    assert databases.old_primary(third, three) == databases.Old(DBSERVER, silent=True)

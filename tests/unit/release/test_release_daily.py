@@ -77,6 +77,7 @@ def test_a_site_without_a_release_says_so(machine):
 def test_half_of_a_virtualenv_does_not_stay_on_a_full_disk(machine, repository):
     live = machine.deployed(repository, repository.commit("one"))
     before = sorted(path.name for path in (machine.root / "venvs").iterdir())
+    (machine.root / ".cache").mkdir(exist_ok=True)
     uv = machine.path / "uv"
     full = "if 'big' in text:\n        os.write(os.open('/dev/full', os.O_WRONLY), b'x')\n    "
     uv.write_text(uv.read_text().replace('if "no-such-package"', full + 'if "no-such-package"'))
@@ -84,3 +85,29 @@ def test_half_of_a_virtualenv_does_not_stay_on_a_full_disk(machine, repository):
     assert "No space left on device" in machine.failure["why"]
     assert sorted(path.name for path in (machine.root / "venvs").iterdir()) == before
     assert (machine.releases(), machine.word()) == ([live], "one")
+
+
+def audited(machine, repository, says, code=1):
+    """What becomes of an audit whose pip-audit says that."""
+    machine.deployed(repository, repository.commit("one"))
+    (machine.root / ".cache").mkdir(exist_ok=True)
+    uv = machine.path / "uv"
+    uv.write_text(f'#!/bin/sh\n[ "$1" = tool ] || exit 0\ncat >&2 <<END\n{says}\nEND\nexit {code}\n')
+    return machine.ask("audit_packages")[0]
+
+
+def test_known_vulnerabilities_are_told(machine, repository):
+    found = "Found 2 known vulnerabilities in 1 package\nName   Version ID\n------ ------- ----\ndjango 5.0 PYSEC-1"
+    assert audited(machine, repository, found) == 1
+    assert "have known vulnerabilities" in machine.failure["what"]
+
+
+def test_an_audit_that_got_no_answer_says_so(machine, repository):
+    for said in (
+        "error: Failed to fetch: `https://index/simple/pip-audit/`\n  Caused by: timed out",
+        "requests.Timeout",
+    ):
+        assert audited(machine, repository, said, 2) == 1
+        assert machine.failure["what"] == "pip-audit could not ask for vulnerabilities"
+        assert machine.failure["why"] in said
+        assert "package index" in machine.failure["hint"]

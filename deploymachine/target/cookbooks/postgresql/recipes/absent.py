@@ -14,3 +14,4 @@ for version in postgresql.versions():
     )
     Service(f"postgresql@{version}-main", action="stop")
 Service("postgresql", action="stop", enabled=False)
+env.include_recipe("postgresql.never_outdated")

@@ -33,9 +33,10 @@ running = configure(
     "conf.d/deploymachine.conf", "running.conf", tuned=postgresql.running(env), tls=TLS, passfile=PASSFILE
 )
 clients = configure("pg_hba.conf", "pg_hba.conf", host=postgresql.host)
-if config.primary:
+if config.replication_password:
     password = Secret(f"*:*:*:replication:{config.replication_password}\n")
     File(PASSFILE, content=password, owner="postgres", group="postgres", mode=0o600, backup=False)
+if config.primary:
     postgresql.PostgresqlCopy(
         postgresql.data(version), primary=config.primary, slot=config.slot, tls=TLS, passfile=PASSFILE
     )
@@ -54,6 +55,7 @@ unit = SystemdUnit(
     content=Template("postgresql/unit.conf.j2", {"writes": postgresql.writes(env)}),
 )
 SystemdUnit("postgresql@.service.d/deploymachine-retired.conf", content=StaticFile("postgresql/retired.conf"))
+env.include_recipe("postgresql.outdated")
 if postgresql.was_ended(version):  # by `absent`: this server keeps databases again
     start = "# deploymachine\nauto\n"
     File(f"{CONFIGURATION}/start.conf", content=start, owner="postgres", group="postgres", mode=0o644)
