@@ -97,7 +97,7 @@ def test_the_plan_boots_nothing(fleet: FixedFleet) -> None:
 
 def test_begun_here_it_is_ended_elsewhere(story: Story, fleet: FixedFleet) -> None:
     begin = ("split", "dbappbalancer", "--names", f"dbserver={NEW}", "--yes")
-    killed(fleet, begin, "copy, and have the copies follow")
+    killed(fleet, begin, r"^\d+/\d+ copy, and have the copies follow")
     assert "A split of box1 is under way" in fleet.try_command("fab", "check").output
     other = fleet.on_another_machine()
     story.fleet = other

@@ -114,6 +114,18 @@ def test_only_rsync_is_run_and_only_in_what_the_site_shares(deployment: Deployme
             assert said == expected
 
 
+def test_a_folder_that_is_named_is_offered_and_not_what_releases_share(
+    deployment: Deployment, site: dict[str, str], tmp_path: Path
+) -> None:
+    offering = {"logs": {**site, "folder": str(tmp_path)}}
+    with offered(deployment, offering) as port, asking(NEW, port, deployment) as stream:
+        stream.sendall(asked(*RSYNC, site="logs"))
+        said = b""
+        while not said.endswith(b"\n"):
+            said += stream.recv(1000)
+        assert said == f"{tmp_path} --server --sender -l . ./\n".encode()
+
+
 def test_megabytes_pass_both_ways_at_once(deployment: Deployment) -> None:
     data = os.urandom(3 << 20)
     found: dict[str, bytes] = {}
