@@ -1,11 +1,14 @@
-"""The tab key: what bash is told, by bash itself; and what zsh and fish would be."""
+"""The tab key: what bash, zsh and fish offer, each of them itself where it is installed."""
 
 from __future__ import annotations
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,64 @@ def test_the_script_is_one_of_that_shells(deployed: Path, tmp_path: Path, shell:
     if shutil.which(shell):
         (tmp_path / "script").write_text(script)
         run(deployed, shell, "-n", str(tmp_path / "script"))
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("fab openstack_boote", ["openstack_bootem"]),
+        ("fab server:appnode", ["server:appnode1", "server:appnode2"]),
+        ("fab appnode supervisor.restart --site ", ["blog"]),
+        ("fab staging appnode supervisor.restart --site ", ["shop"]),
+        ("fab completion f", ["fish"]),
+    ],
+)
+def test_fish_offers(deployed: Path, line: str, offered: list[str]) -> None:
+    press = 'source (fab completion fish | psub); complete --do-complete "$argv[1]"'
+    assert run(deployed, "fish", "--no-config", "--command", press, line) == offered
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.parametrize(
+    ("line", "becomes"),
+    [
+        ("fab openstack_boote", "fab openstack_bootem "),
+        ("fab server:appn", "fab server:appnode"),
+        ("fab appnode supervisor.restart --site ", "fab appnode supervisor.restart --site blog "),
+        ("fab staging appnode supervisor.restart --site s", "fab staging appnode supervisor.restart --site shop "),
+    ],
+)
+def test_zsh_completes(deployed: Path, line: str, becomes: str) -> None:
+    """On a terminal, since there is no other way to press the key; Ctrl-X shows what stands on the line by then."""
+    show = "show() { print -r -- \"<$BUFFER>\" > shown; }; zle -N show; bindkey '^X' show"
+    ready = f"autoload -U compinit && compinit -D -u; source <(fab completion zsh); {show}; touch ready"
+    (deployed / ".zshrc").write_text(f"unsetopt beep\n{ready}\n")
+    environment = {**os.environ, "HOME": str(deployed), "ZDOTDIR": str(deployed), "TERM": "dumb"}
+    terminal, inside = pty.openpty()
+    with subprocess.Popen(
+        ["setsid", "--ctty", "zsh", "-d", "-i"],
+        cwd=deployed,
+        env={**environment, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+    ) as shell:
+        os.close(inside)
+        try:
+            _until(terminal, deployed / "ready")
+            os.write(terminal, f"{line}\t\x18".encode())
+            _until(terminal, deployed / "shown")
+        finally:
+            shell.kill()
+            os.close(terminal)
+    assert (deployed / "shown").read_text() == f"<{becomes}>\n"
+
+
+def _until(terminal: int, path: Path) -> None:
+    """Read what is shown until that file has something in it, or is there for as long as that."""
+    deadline, said = time.monotonic() + 60, b""
+    while not path.exists() or (path.name == "shown" and not path.stat().st_size):
+        assert time.monotonic() < deadline, said.decode(errors="replace")
+        if select.select([terminal], [], [], 0.05)[0]:
+            said += os.read(terminal, 4096)

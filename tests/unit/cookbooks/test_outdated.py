@@ -38,6 +38,8 @@ def run(program, monkeypatch, answers, stop=False):
         return CONTROL if "pg_controldata" in command[0] else answers[command[3].split()[0].partition("=")[2]]
 
     monkeypatch.setattr(program, "output", output)
+    answering = SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(program.socket, "create_connection", lambda *_: answering)
     monkeypatch.setattr(program.subprocess, "run", lambda command, **_: told.append(command))
     peers = [f"db{number}={address}" for number, address in enumerate(answers, 2)]
     return program.main(SimpleNamespace(version="17", port="5432", stop=stop, peers=peers)), told
