@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,14 @@ from writers import RATE, Seen, Writing, writers
 SETTLE = 100  # signatures before and after a step
 KEEPERS = ("dbappbalancer", "dbserver")
 OPTIONS = ("--yes", "--write-settings")
+# Of what a database sends to that address no more than this leaves the server.
+NARROW = """table inet narrow {{
+  chain output {{
+    type filter hook output priority 300;
+    ip daddr {} tcp sport 5432 limit rate over 200 kbytes/second burst 200 kbytes drop
+  }}
+}}
+"""
 
 
 @dataclass
@@ -140,26 +147,20 @@ def apart(fleet: Fleet, one: str, other: str) -> Iterator[None]:
 
 
 @contextmanager
-def written_to(fleet: Fleet, name: str) -> Iterator[None]:
-    """A server whose database writes two megabytes of log a second, of a table that is gone in the end."""
-    endless = """DO $$BEGIN LOOP
-        INSERT INTO heap SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 80000);
-        COMMIT; PERFORM pg_sleep(1);
-      END LOOP; END$$;"""
-    run = "cd /; runuser -u postgres -- psql -Xq -d postgres"
-    both = f"{run} -c 'CREATE TABLE heap (what text)' -c {shlex.quote(endless)}"
-    writing = subprocess.Popen(
-        fleet.ssh_line(name, f"sudo -k -S -p '' sh -c {shlex.quote(both)}"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    assert writing.stdin is not None
-    writing.stdin.write(fleet.secret("deploy-password") + "\n")
-    writing.stdin.close()
+def overwhelmed(fleet: Fleet, name: str, replica: str) -> Iterator[None]:
+    """As soon as that replica follows, the server's database writes more than comes through to it."""
+    follows = f"FROM pg_stat_replication WHERE application_name = 'dm_{replica}' AND state = 'streaming'"
+    write = "SELECT pg_logical_emit_message(false, 'much', repeat('x', %d << 20))"
+    script = f"""cd /
+      ask() {{ runuser -u postgres -- psql -XqAt -c "$1"; }}
+      going() {{ nft list table inet narrow; }}
+      while going && [ -z "$(ask "SELECT 1 {follows}")" ]; do sleep 0.1; done
+      going && nft -f - <<'END'\n{NARROW.format(fleet.server(replica).private_ip)}END
+      for _ in 1 2 3 4 5 6; do ask "{write % 8}"; done
+      while going; do ask "{write % 1}"; sleep 1; done"""
+    beside = f"sh -c {shlex.quote(script)} </dev/null >/dev/null 2>&1 &"
+    fleet.sudo(name, f"nft add table inet narrow; {beside}")
     try:
         yield
     finally:
-        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO $$BEGIN LOOP%'"
-        fleet.sudo(name, f"{run} -c {shlex.quote(end)} -c 'DROP TABLE IF EXISTS heap' >/dev/null")
-        writing.wait(timeout=60)
+        fleet.sudo(name, "nft delete table inet narrow")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 from fleet import own_deployment
 from machine_world import until
-from split_world import OPTIONS, Story, apart, interrupted, killed, power_loss, signed, written_to
+from split_world import OPTIONS, Story, apart, interrupted, killed, overwhelmed, power_loss, signed
 
 pytestmark = [
     pytest.mark.devcloud,
@@ -36,15 +37,6 @@ STEPS = (
     "ask for every site once more",
 )
 JOINING, COPYING, SWITCHING, SETTLING = STEPS[2], STEPS[3], STEPS[4], STEPS[6]
-# Of what a database sends no more than this comes in.
-NARROW = """
-table inet narrow {
-  chain input {
-    type filter hook input priority -300;
-    tcp sport 5432 limit rate over 1 mbytes/second burst 300 kbytes drop
-  }
-}
-"""
 RESUME, ABORT = ("move", "--resume", "--yes"), ("move", "--abort", "--yes")
 
 
@@ -147,15 +139,10 @@ def test_a_disk_that_is_full(moves: Moves) -> None:
 
 
 def test_a_copy_that_does_not_catch_up(moves: Moves) -> None:
-    """Twice as much is written as comes through."""
     words = (*moves.next(), "--patience", "20")
     with ExitStack() as until_then:
-
-        def slow_down() -> None:
-            moves.fleet.sudo(moves.new, f"nft -f - <<'END'\n{NARROW}END")
-            until_then.enter_context(written_to(moves.fleet, moves.old))
-
-        told = fails(moves, words, begins(JOINING), slow_down)
+        much = partial(overwhelmed, moves.fleet, moves.old, moves.new)
+        told = fails(moves, words, begins(JOINING), lambda: until_then.enter_context(much()))
     assert f"{moves.new} does not catch up with {moves.old}" in told
 
 
