@@ -238,8 +238,13 @@ def _from_file(path: Path) -> paramiko.PKey | None:
 
 
 def _transport(sock: socket.socket, **options: object) -> paramiko.Transport:
+    import logging
+
     import paramiko
 
+    log = logging.getLogger("paramiko")
+    if not log.handlers:  # our errors say it all; without a handler Python would print its tracebacks as well
+        log.addHandler(logging.NullHandler())
     transport = paramiko.Transport(sock, **options)  # type: ignore[arg-type]
     security = transport.get_security_options()
     security.kex = sorted(security.kex, key=lambda name: not name.startswith(KEX_FIRST))

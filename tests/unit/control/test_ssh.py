@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +125,20 @@ def test_somebody_without_a_key(ssh_server: SshServer, settings: Settings, direc
     with pytest.raises(ConnectError, match="You hold none of the keys") as caught:
         connect(ssh_server.server, Login("deploy", ssh_server.port), settings)
     assert "ssh-add" in str(caught.value)
+
+
+def test_a_server_that_drops_us_amid_its_greeting_shows_nobody_a_traceback() -> None:
+    """In a process of its own: what the library logs is shown where nobody has taken that in hand."""
+    program = """
+import socket, sys
+from deploymachine.ssh import _transport
+try:
+    _transport(socket.create_connection(("127.0.0.1", int(sys.argv[1])))).start_client(timeout=10)
+except Exception as error:
+    print(type(error).__name__)
+"""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        words = [sys.executable, "-c", program, str(listening.getsockname()[1])]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+            listening.accept()[0].close()
+            assert running.communicate(timeout=60) == ("SSHException\n", "")
