@@ -20,7 +20,7 @@ test: setup lint ## lint, types, unit tests, and the main job on real machines
 	$(SUDO) $(BIN)/pytest --numprocesses=3 --no-loadscope-reorder
 
 test-fleets: setup ## eight fleets for real, on Debian 12 too; every split, merge and move, and their faults
-	$(SUDO) env DEPLOYMACHINE_SLOW_FLEETS=1 nice $(BIN)/pytest $(addprefix tests/devcloud/test_,fleets.py splitting.py splitting_faults.py lost_primary.py)
+	$(SUDO) env DEPLOYMACHINE_SLOW_FLEETS=1 nice $(BIN)/pytest $(addprefix tests/devcloud/test_,fleets.py splitting.py splitting_tasks.py splitting_fixed.py splitting_logs.py splitting_faults.py lost_primary.py)
 
 test-openstack: setup ## the cloud part and the main job against a real Keystone, Nova, Glance, Neutron and Placement
 	$(SUDO) env DEPLOYMACHINE_OPENSTACK=1 nice $(BIN)/pytest tests/openstack
