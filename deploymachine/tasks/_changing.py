@@ -77,7 +77,8 @@ def changing(**help: str) -> Callable[[Callable[..., Change]], Task[Any]]:
         context = inspect.Parameter("_", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         run.__name__, run.__doc__ = body.__name__, body.__doc__
         run.__signature__ = inspect.Signature([context, *own, *OPTIONS])  # type: ignore[attr-defined]
-        return worded(help={**HELP, **help})(run)
+        # No letters: Invoke would give one letter different meanings, --finish here, --into or --flavor there.
+        return worded(auto_shortflags=False, help={**HELP, **help})(run)
 
     return made
 

@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from change_world import SETTINGS
+from invoke.tasks import Task
+
+from deploymachine.tasks import split as tasks
 
 FAB = Path(sys.executable).parent / "fab"
 ROOT = Path(__file__).parents[3]
@@ -54,3 +58,8 @@ def refused(directory: Path, *words: str) -> str:
 )
 def test_what_is_said_wrongly_is_told(deployed: Path, line: str, told: str) -> None:
     assert told in refused(deployed, *line.split())
+
+
+@pytest.mark.parametrize("task", [tasks.split, tasks.merge, tasks.move], ids=lambda task: task.name)
+def test_no_letter_finishes_one_and_says_something_else_to_the_next(task: Task[Any]) -> None:
+    assert [name for one in task.get_arguments() for name in one.names if len(name) == 1] == []
