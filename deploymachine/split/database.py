@@ -94,12 +94,15 @@ def back(moving: Moving) -> None:
         raise handing.unknown(moving.old, old, new)
     if old["role"] != "primary" and new["role"] == UNREACHABLE and moving.new.state != GONE:
         raise handing.unknown(moving.new, old, new)
-    if old["role"] != "primary" and new["role"] == "primary":
+    roles = old["role"], new["role"]
+    if old["role"] != "primary" and (new["role"] == "primary" or roles == ("replica", "fenced")):
         prepare(moving.reverse)
         switch(moving.reverse)
         return
     if old["role"] == "fenced":
         handing.take_back(moving, new)
+    elif old["role"] != "primary":
+        raise handing.unfit(moving.old, old, new)
     _database.record_primary(moving.old, moving.deployment)
 
 

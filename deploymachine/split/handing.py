@@ -231,6 +231,16 @@ def unknown(server: Server, old: Told, new: Told) -> StuckError:
     )
 
 
+def unfit(server: Server, old: Told, new: Told) -> ConvergeError:
+    """Nobody is made to lead where what both say of themselves does not tell how it came to that."""
+    return ConvergeError(
+        f"{server.name} can't lead again",
+        where=server.where,
+        why=f"the old one is {old['role']}, the new one is {new['role']}",
+        hint="`fab dbserver postgresql.state` shows both; the one that does not run has to run first",
+    )
+
+
 def _until_known(server: Server, moving: Moving) -> Told:
     """What it says it is, as soon as it answers and has come to an end."""
     until = time.monotonic() + KNOWN

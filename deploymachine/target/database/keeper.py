@@ -29,9 +29,14 @@ REPLAYED = "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn;"
 FOLLOWS = "SELECT pg_is_in_recovery();"
 SLOT = """SELECT pg_create_physical_replication_slot(name, true) FROM (VALUES ('{}')) AS wanted (name)
   WHERE name NOT IN (SELECT slot_name FROM pg_replication_slots)"""
-# The first byte of the log that is kept yet; a file's name says where it begins, after 8 digits of its timeline.
-KEEPS = """SELECT min(('x' || substr(name, 9, 8))::bit(32)::bigint << 32 | ('x' || substr(name, 17, 8))::bit(32)::bigint
-    * pg_size_bytes(current_setting('wal_segment_size'))) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$';"""
+# Where the log begins that is kept without a gap up to now; files of before a promotion may lie there for longer. A
+# file's name says where it begins, after 8 digits of its timeline.
+KEEPS = """WITH setting AS (SELECT pg_size_bytes(current_setting('wal_segment_size')) AS bytes),
+  there AS (SELECT DISTINCT ('x' || substr(name, 9, 8))::bit(32)::bigint << 32
+      | ('x' || substr(name, 17, 8))::bit(32)::bigint * bytes AS at
+    FROM pg_ls_waldir(), setting WHERE name ~ '^[0-9A-F]{24}$')
+  SELECT max(at) FROM there, setting
+    WHERE at <= pg_current_wal_lsn() - '0/0'::pg_lsn AND at - bytes NOT IN (SELECT at FROM there);"""
 HOLDERS = """SELECT json_agg(json_build_object('pid', pid, 'user', usename, 'database', datname, 'state', state,
   'seconds', round(extract(epoch FROM clock_timestamp() - xact_start)), 'query', left(query, 200))) FROM (
   SELECT * FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start < now() - interval '2 seconds'

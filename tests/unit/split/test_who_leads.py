@@ -99,6 +99,22 @@ def test_nobody_decides_for_a_silent_old_one(two: Two) -> None:
     assert two.did == []
 
 
+@pytest.mark.parametrize("roles", [("replica", "stopped"), ("stopped", "replica"), ("replica", "replica")])
+def test_nobody_is_taken_for_a_primary_who_is_none(two: Two, roles: tuple[str, str]) -> None:
+    _database.record_primary(two.moving.new, two.moving.deployment)
+    two.say(*roles)
+    with pytest.raises(ConvergeError, match="dbserver1 can't lead again"):
+        database.back(two.moving)
+    assert two.did == []
+    assert two.leads == NEW
+
+
+def test_cut_off_on_the_way_back_between_fence_and_promotion_it_goes_on(two: Two) -> None:
+    two.say("replica", "fenced")
+    database.back(two.moving)
+    assert two.did == ["to dbserver1"]
+
+
 def test_two_that_lead_are_for_a_person(two: Two) -> None:
     two.say("primary", "primary")
     with pytest.raises(ConvergeError, match="both say that they lead"):
