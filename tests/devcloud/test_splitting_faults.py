@@ -37,7 +37,7 @@ STEPS = (
     "ask for every site once more",
 )
 JOINING, COPYING, SWITCHING, SETTLING = STEPS[2], STEPS[3], STEPS[4], STEPS[6]
-RESUME, ABORT = ("move", "--resume", "--yes"), ("move", "--abort", "--yes")
+RESUME, ABORT = ("move", "--resume", *OPTIONS), ("move", "--abort", *OPTIONS)
 
 
 def begins(step: str) -> str:
