@@ -13,7 +13,7 @@ from deploymachine.split.part import Moving
 from deploymachine.split.shapes import Change
 
 LOGS = "logs"
-KEPT, ARRIVING = "/var/log/servers", "/var/lib/deploymachine/logs-arriving"
+KEPT, ARRIVING = "/var/log/servers", "/var/lib/deploymachine/logs-of"
 
 
 def moves(change: Change) -> list[Move]:
@@ -29,7 +29,7 @@ def bring(moving: Moving) -> int:
     The new one takes in nothing for a moment; senders keep it that long. Raises what went wrong.
     """
     cook([moving.old, moving.new], moving.deployment, moving.report, phase="rsync", recipes=("base.rsync",))
-    folder = f"{ARRIVING}/{moving.old.name}"
+    folder = f"{ARRIVING}-{moving.old.name}"
     media.passed(moving, [_place(KEPT)], [_place(folder)], mirror=True)
     request = {"command": "logkeeping", "folder": folder}
     told = on_all([moving.new], moving.report, lambda server: done(server, request, moving))
