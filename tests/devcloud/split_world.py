@@ -104,7 +104,7 @@ def interrupted(fleet: Fleet, words: tuple[str, ...], marker: str, act: Callable
         said += running.stdout
         running.wait(timeout=600)
     told = "".join(said)
-    assert re.search(marker, told), told
+    assert re.search(marker, told, re.MULTILINE), told
     assert "Traceback (most recent call last)" not in told, told
     return running.returncode, told
 
