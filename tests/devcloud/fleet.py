@@ -86,7 +86,7 @@ class Fleet:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=1500,
             check=False,
         )
         assert "Traceback (most recent call last)" not in done.stdout, done.stdout
