@@ -16,7 +16,7 @@ SHARE_A_PROCESS = {
     "every day": "around_sites everyday secret_rotation",
     "sites": "deploys third_party upkeep",
     "fleets": "fleets",
-    "splitting": "splitting splitting_faults splitting_tasks switchover lost_primary",
+    "splitting": "splitting splitting_faults splitting_fixed splitting_logs splitting_tasks switchover lost_primary",
     "one server": "hardened_units hardening logs one_gigabyte",
 }
 GROUPS = {f"test_{word}.py": group for group, words in SHARE_A_PROCESS.items() for word in words.split()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deploymachine.devcloud.ids import builtin_id, now
-from deploymachine.devcloud.image import RELEASES
+from deploymachine.devcloud.image import offered
 
 VOLUME_TYPES = ("standard", "fast")  # the same files behind both: there to be chosen between
 ROOT_DEVICE = "/dev/vda"
@@ -47,13 +47,14 @@ def releases() -> list[Image]:
             id=builtin_id("image", name),
             name=name,
             base=name,
-            properties={"os_distro": "debian", "os_version": release.version},
+            # who looks for a Debian by its properties means a plain one
+            properties={} if release.packages else {"os_distro": "debian", "os_version": release.version},
             visibility="public",
             protected=True,
             created=born,
             updated=born,
         )
-        for name, release in RELEASES.items()
+        for name, release in offered().items()
     ]
 
 

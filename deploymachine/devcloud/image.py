@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deploymachine.devcloud import aptsources
@@ -22,6 +22,7 @@ from deploymachine.devcloud.run import run
 from deploymachine.errors import DevcloudError
 
 DEFAULT = "debian-13"
+PREPARED = "prepared"
 HELD = ".held"
 PACKAGES = [
     "systemd",
@@ -72,11 +73,29 @@ locale: C.UTF-8
 
 @dataclass(frozen=True)
 class Release:
+    """packages: that are in its image beside PACKAGES."""
+
     suite: str
     version: str
+    packages: tuple[str, ...] = ()
 
 
 RELEASES = {"debian-13": Release("trixie", "13"), "debian-12": Release("bookworm", "12")}
+
+
+def offered() -> dict[str, Release]:
+    """What there is to boot from: a third image where DEPLOYMACHINE_DEVCLOUD_PACKAGES says what it has installed."""
+    packages = tuple(os.environ.get("DEPLOYMACHINE_DEVCLOUD_PACKAGES", "").split())
+    default = RELEASES[DEFAULT]
+    return {**RELEASES, PREPARED: replace(default, packages=packages)} if packages else RELEASES
+
+
+def release_of(name: str) -> Release:
+    """Raises DevcloudError for one that is not offered now, though a server may have been booted from it before."""
+    if name not in offered():
+        hint = "set DEPLOYMACHINE_DEVCLOUD_PACKAGES as it was, then restart devcloud"
+        raise DevcloudError(f"the image {name} is not offered", hint=hint)
+    return offered()[name]
 
 
 def ensure(name: str, images: Path, progress: Callable[[str], None] = lambda _: None) -> Path:
@@ -86,7 +105,7 @@ def ensure(name: str, images: Path, progress: Callable[[str], None] = lambda _: 
         mirror = aptsources.mirror()
         tree = images / f"{name}-{fingerprint(name, mirror)}"
         if not tree.exists():
-            _build(RELEASES[name], mirror, tree, progress)
+            _build(release_of(name), mirror, tree, progress)
         os.utime(tree)
         _forget(name, images)
     return tree
@@ -115,7 +134,7 @@ def release(images: Path, who: str) -> None:
 
 
 def purge(images: Path) -> None:
-    for name in RELEASES:
+    for name in [*RELEASES, PREPARED]:
         _forget(name, images, 0)
     (images / ".lock").unlink(missing_ok=True)
     if images.exists() and not any(images.iterdir()):
@@ -124,7 +143,7 @@ def purge(images: Path) -> None:
 
 def fingerprint(name: str, mirror: Mirror) -> str:
     """Of everything that decides what is in the tree."""
-    recipe = [name, PACKAGES, MASKED, CLOUD_INIT, asdict(mirror)]
+    recipe = [name, [*PACKAGES, *release_of(name).packages], MASKED, CLOUD_INIT, asdict(mirror)]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:8]
 
 
@@ -152,7 +171,7 @@ def bootstrap(release: Release, mirror: Mirror, tree: Path) -> list[str]:
         "--mode=root",
         "--variant=apt",
         "--format=directory",
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join([*PACKAGES, *release.packages])}",
         *(f"--aptopt={option.rstrip(';')}" for option in mirror.options),
         release.suite,
         str(tree),

@@ -15,7 +15,7 @@ from fleet import Fleet
 from leftovers import leftovers
 from machine_world import Devcloud, connect, let_in
 
-from deploymachine.devcloud import control, layout
+from deploymachine.devcloud import control, image, layout
 from deploymachine.devcloud.process import Process, alive, identify
 
 MAIN_JOB = (
@@ -30,6 +30,15 @@ MEND = ("openstack_bootem", "root provision", "appnode launch", "everything kokk
 HOMES = Path("/var/tmp")  # noqa: S108 (a directory of its own is made in it, each time another)
 PREFIX = "devcloud-test-"
 IMAGES = "/var/lib/deploymachine-devcloud/images"
+# What every server gets, and the libraries that the types' programs stand on; none of these programs, which come with a
+# user, a configuration or databases. Without fail2ban, which would judge who comes before it is told how; to install it
+# each server asks apt for what is new. The main job and the cookbooks' own tests begin with a plain image.
+PACKAGES = """
+    apt-listchanges cron debsums git libpam-pwquality libpam-tmpdir logrotate needrestart nftables python3-systemd
+    rsync unattended-upgrades
+    libevent-2.1-7t64 libipc-run-perl libjson-perl libllvm19 libpq5 libxslt1.1 perl postgresql-client
+    python3-pkg-resources python3-venv redis-tools socat ssl-cert
+"""
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +56,8 @@ def devcloud() -> Iterator[Devcloud]:
         directory.mkdir()
         patch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(state))
         patch.setenv("DEPLOYMACHINE_DEVCLOUD_IMAGES", os.environ.get("DEPLOYMACHINE_DEVCLOUD_IMAGES", IMAGES))
+        patch.setenv("DEPLOYMACHINE_DEVCLOUD_PACKAGES", PACKAGES)
+        image.ensure(image.PREPARED, layout.images_directory())
         control.up(directory)
         place = layout.load(state)
         assert place is not None

@@ -209,13 +209,16 @@ class Fleet:
 @contextmanager
 def own_deployment(clouds: Path, home: Path, front: str, settings: str, lines: Iterable[str]) -> Iterator[Fleet]:
     """A deployment beside others of the cloud that clouds.yaml names, made in home by these `fab` lines; what each
-    printed is in `told`. It is gone in the end. settings: further lines of settings.py."""
+    printed is in `told`. It is gone in the end. settings: further lines of settings.py.
+
+    Its servers boot from an image that has what every server gets installed (PACKAGES in conftest.py).
+    """
     directory = home / f"guestbook-{home.name}"
     directory.mkdir(parents=True)
     shutil.copy(clouds, directory)
     fleet = Fleet(directory, home / "home", front=front)
     fleet.make()
-    fleet.add_settings(settings)
+    fleet.add_settings('OPENSTACK_IMAGE = "prepared"\n' + settings)
     try:
         for line in lines:
             fleet.told[line] = fleet.try_command("fab", *line.split())

@@ -26,7 +26,8 @@ def login():
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A devcloud beside the session's."""
+    """A devcloud beside the session's, with what every one has."""
+    monkeypatch.delenv("DEPLOYMACHINE_DEVCLOUD_PACKAGES", raising=False)
     monkeypatch.setenv("DEPLOYMACHINE_DEVCLOUD_DIR", str(tmp_path / "state"))
     tmp_path.chmod(0o711)
     deployment = tmp_path / "deployment"

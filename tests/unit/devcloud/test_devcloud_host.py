@@ -59,6 +59,21 @@ def test_a_changed_recipe_is_another_image():
     assert image.fingerprint("debian-13", one) != image.fingerprint("debian-12", one)
 
 
+def test_an_image_with_more_packages_is_offered_where_they_are_named(monkeypatch):
+    mirror = aptsources.Mirror("http://m/", None)
+    monkeypatch.delenv("DEPLOYMACHINE_DEVCLOUD_PACKAGES", raising=False)
+    plain = image.fingerprint("debian-13", mirror)
+    with pytest.raises(DevcloudError, match="prepared is not offered"):
+        image.fingerprint("prepared", mirror)
+    monkeypatch.setenv("DEPLOYMACHINE_DEVCLOUD_PACKAGES", " git\n nginx")
+    command = image.bootstrap(image.offered()["prepared"], mirror, Path("/tree"))
+    assert any(word.startswith("--include=systemd,") and word.endswith(",git,nginx") for word in command)
+    assert image.fingerprint("debian-13", mirror) == plain
+    first = image.fingerprint("prepared", mirror)
+    monkeypatch.setenv("DEPLOYMACHINE_DEVCLOUD_PACKAGES", "git")
+    assert image.fingerprint("prepared", mirror) not in (first, plain)
+
+
 def test_networks_are_chosen_free():
     assert layout.free_networks([]) == ("10.87.0.0/24", "10.187.0.0/24")
     assert layout.free_networks([IPv4Network("10.87.0.0/23")]) == ("10.87.2.0/24", "10.187.2.0/24")
