@@ -20,7 +20,7 @@ def version():
     ).stdout
     found = re.search(r"^Depends: .*?postgresql-(\d+)", told, re.MULTILINE)
     if found is None:
-        raise Fail("apt knows no package postgresql", hint="its lists are empty or too old: fab server:NAME apt.update fetches them")
+        raise Fail("apt knows no package postgresql", hint="its lists are empty or old: `fab server:NAME apt.update`")
     return found[1]
 
 
