@@ -144,7 +144,7 @@ def test_a_repository_that_cannot_be_cloned(fleet: Fleet) -> None:
     ],
 )
 def test_a_release_that_fails_leaves_the_old_one_serving(fleet: Fleet, path: str, text: str, words: list[str]) -> None:
-    with fleet.edited("settings.py", '"health_timeout": 30', '"health_timeout": 3'), new_release(fleet, path, text):
+    with fleet.edited("settings.py", '"health_timeout": 30', '"health_timeout": 10'), new_release(fleet, path, text):
         message = fleet.refused("appnode", "launch")
         for word in words:
             assert word in message, message
