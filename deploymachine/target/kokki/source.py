@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Union
 
 from kokki.environment import Environment
 from kokki.exceptions import Fail
+
+Variables = Union[Mapping[str, Any], Callable[[], Mapping[str, Any]]]
 
 __all__ = ["DownloadSource", "Source", "StaticFile", "Template"]
 
@@ -36,20 +38,36 @@ class Source:
 class Template(Source):
     """templates/NAME of a cookbook, rendered by Jinja2 without autoescaping; ends in exactly one newline.
 
-    A variable that is not set is an error that names template, line and variable.
+    A variable that is not set is an error that names template, line and variable. Where values are not known before
+    earlier resources are there, a function gives the variables: it is called when the file's turn comes.
     """
 
-    def __init__(self, name: str, variables: Optional[Mapping[str, Any]] = None, env: Any = None) -> None:
+    def __init__(self, name: str, variables: Optional[Variables] = None, env: Any = None) -> None:
         self.name = name
         self.env = env or Environment.get_instance()
-        self.context: Dict[str, Any] = dict(variables or {})
+        self.context: Variables = variables if callable(variables) else dict(variables or {})
         self.path = _find(self.env, name, "templates")
 
-    def get_content(self) -> str:
-        from kokki.templates import render
+    def get_checksum(self) -> Optional[str]:
+        """The content's sha256 where this server has rendered the same before; None where it has to be rendered."""
+        from kokki.rendered import recall
 
-        names = {"env": self.env, "repr": repr, "str": str, "bool": bool}
-        return render(self.env, self.name, {**self.context, **names})
+        return recall(self.name, self.path, self._names()) if self.env.keeps_state else None
+
+    def get_content(self) -> str:
+        from kokki.templates import reads, render
+
+        names = self._names()
+        text = render(self.env, self.name, names)
+        if self.env.keeps_state:
+            from kokki.rendered import remember
+
+            remember(self.name, self.path, lambda: reads(self.env, self.name), names, text)
+        return text
+
+    def _names(self) -> Dict[str, Any]:
+        context = self.context() if callable(self.context) else self.context
+        return {**context, "env": self.env, "repr": repr, "str": str, "bool": bool}
 
     def _identity(self) -> Any:
         return (self.name, self.context)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import jinja2
+import jinja2.meta
+import jinja2.nodes
 from jinja2.bccache import Bucket, BytecodeCache
 
 from kokki.exceptions import Fail
@@ -49,6 +51,8 @@ class _Compiled(BytecodeCache):
         return os.path.join(state_path("templates"), bucket.key)
 
 
+FACTS = {("config",), ("system",)}  # of env: plain data, or known not to be
+
 _environments: Dict[int, jinja2.Environment] = {}
 
 
@@ -63,6 +67,46 @@ def render(env: Any, name: str, variables: Dict[str, Any]) -> str:
     except Exception as error:  # whatever an expression of the template raises is told with its line
         raise Fail(f"template {name}{_line(error)}: {_words(error)}") from error
     return text.rstrip("\n") + "\n"
+
+
+def reads(env: Any, name: str) -> Optional[List[str]]:
+    """The dotted names whose values decide what a template makes, such as env.config.base.ssh_port.
+
+    None if that can't be told: it reads other templates, or more of env than settings and facts, or draws lots.
+    """
+    environment = _environment(env)
+    tree = environment.parse(_Loader(env).get_source(environment, name)[0])
+    chance = any(found.name == "random" for found in tree.find_all(jinja2.nodes.Filter))
+    if chance or any(True for _ in jinja2.meta.find_referenced_templates(tree)):
+        return None
+    dotted = {path if path[0] == "env" else path[:1] for path in _paths(tree)}
+    if ("lipsum",) in dotted or any(path[0] == "env" and path[1:2] not in FACTS for path in dotted):
+        return None
+    return sorted(".".join(path) for path in dotted)
+
+
+def _paths(node: jinja2.nodes.Node) -> Iterator[Tuple[str, ...]]:
+    """Every name that is there, its own too, with what is asked of it: ("env", "config", "base"); a method is not."""
+    if isinstance(node, jinja2.nodes.Call) and isinstance(node.node, jinja2.nodes.Getattr):
+        yield from _paths(node.node.node)
+        others = [child for child in node.iter_child_nodes() if child is not node.node]
+    else:
+        path = _path(node)
+        if path is not None:
+            yield path
+            return
+        others = list(node.iter_child_nodes())
+    for child in others:
+        yield from _paths(child)
+
+
+def _path(node: jinja2.nodes.Node) -> Optional[Tuple[str, ...]]:
+    if isinstance(node, jinja2.nodes.Name):
+        return (node.name,)
+    if isinstance(node, jinja2.nodes.Getattr):
+        inner = _path(node.node)
+        return None if inner is None else (*inner, node.attr)
+    return None
 
 
 def _environment(env: Any) -> jinja2.Environment:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from kokki import Kitchen, templates
+from kokki import Kitchen, rendered, templates
 from matrix_fleets import QUANTITIES, Fleet, Kept, fleets
 
 from deploymachine.cookbooks import OURS
@@ -72,7 +72,8 @@ def distinct(settings: Settings, quantities: Iterable[tuple[int, ...]] = QUANTIT
 def _compiled_once() -> Iterator[None]:
     """Templates are kept compiled, as on a server."""
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(templates, "state_path", lambda name: f"{place}/{name}")
+        for module in (templates, rendered):
+            patch.setattr(module, "state_path", lambda name: f"{place}/{name}")
         yield
 
 

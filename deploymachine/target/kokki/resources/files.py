@@ -11,6 +11,7 @@ from kokki.base import BooleanArgument, ForcedListArgument, ModeArgument, Resour
 from kokki.exceptions import Fail
 from kokki.providers import Changes, Provider, State
 from kokki.secrets import Secret, holds_secret
+from kokki.source import Source
 from kokki.writing import Replacement, read_file, set_owner_and_mode, trusted_path
 
 __all__ = ["Directory", "File", "Link"]
@@ -137,6 +138,8 @@ class FileProvider(PathProvider):
 
     def _content(self, current: State) -> State:
         content = self.resource.content
+        if isinstance(content, Source) and _is_known_to_be(content.get_checksum(), current):
+            return {"content": current["content"]}
         if callable(content):
             content = content()
         if isinstance(content, str):
@@ -260,6 +263,15 @@ class LinkProvider(Provider):
             os.unlink(temporary)
         (os.link if self.resource.hard else os.symlink)(target, temporary)
         os.replace(temporary, path)
+
+
+def _is_known_to_be(checksum: Optional[str], current: State) -> bool:
+    """Whether a file holds what has this sha256, so that nobody needs to make or fetch that."""
+    if not current or checksum is None:
+        return False
+    from hashlib import sha256
+
+    return sha256(current["content"]).hexdigest() == checksum
 
 
 def _text(content: Optional[bytes]) -> str:

@@ -32,6 +32,11 @@ def macs(env):
     return ",".join([MACS[1], MACS[0], MACS[2]] if release(env) in SHORT_MACS_FIRST else MACS)
 
 
+def offers(env):
+    """What sshd is to say of them, value by keyword."""
+    return {"KexAlgorithms": key_exchanges(env), "MACs": macs(env)}
+
+
 def host_keys(env):
     """The types of key that this server proves itself with."""
     return ["ed25519", "rsa"] if release(env) in NEEDS_RSA else ["ed25519"]

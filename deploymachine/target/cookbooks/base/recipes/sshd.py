@@ -35,10 +35,11 @@ if "rsa" in ours.host_keys(env):
         command=f"awk '$5 >= 3071' {MODULI} > {MODULI}.new && mv {MODULI}.new {MODULI}",
         only_if=lambda: ours.weak_moduli(MODULI),
     )
+exempt = ours.never_banned(env) if ours.punishes_sources() else []
 # sshd takes the first value it meets: 10 comes before what images and cloud-init leave in this directory.
 File(
     "/etc/ssh/sshd_config.d/10-deploymachine.conf",
-    content=Template("base/sshd.conf.j2", {"host_keys": host_keys, "sshd": ours}),
+    content=Template("base/sshd.conf.j2", {"host_keys": host_keys, "offers": ours.offers(env), "exempt": exempt}),
     mode=0o600,
     validate="sshd -t -f %s",
     notifies=[("reload", sshd)],

@@ -11,6 +11,17 @@ CURVES = ["X25519", "prime256v1", "secp384r1"]
 HYBRID = "?X25519MLKEM768"  # safe also from who records today and has a quantum computer later
 
 
+def features():
+    """What the templates ask of it; known when nginx is installed, which may be in the same run."""
+    return {
+        "curves": curves(),
+        "has_ipv6": has_ipv6(),
+        "http2": http2(),
+        "nameservers": nameservers(),
+        "rejects_handshakes": rejects_handshakes(),
+    }
+
+
 @functools.cache
 def version():
     """nginx's version as a tuple; a high one where it is not installed yet."""

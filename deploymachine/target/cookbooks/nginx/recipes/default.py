@@ -14,7 +14,7 @@ for folder in (HERE, WEBROOT):
     Directory(folder, recursive=True, mode=0o755)
 File(f"{HERE}/unavailable.html", content=StaticFile("nginx/unavailable.html"), mode=0o644)
 File("/etc/nginx/snippets/acme.conf", content=Template("nginx/acme.conf.j2", {"webroot": WEBROOT}), mode=0o644)
-File("/etc/nginx/nginx.conf", content=Template("nginx/nginx.conf.j2", {"nginx": env.cookbooks.nginx}), mode=0o644)
+File("/etc/nginx/nginx.conf", content=Template("nginx/nginx.conf.j2", env.cookbooks.nginx.features), mode=0o644)
 File("/etc/nginx/sites-enabled/default", action="delete")
 env.include_recipe("nginx.sites")
 unit = SystemdUnit("nginx.service.d/deploymachine.conf", content=StaticFile("nginx/unit.conf"))

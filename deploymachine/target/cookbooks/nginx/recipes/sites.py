@@ -8,7 +8,7 @@ TLS, SITES, PAGES = "/etc/nginx/tls", "/etc/nginx/sites-", "/usr/share/deploymac
 
 
 def enable(name, template, enabled=True, **variables):
-    content = Template(f"nginx/{template}.conf.j2", {"nginx": nginx, **variables})
+    content = Template(f"nginx/{template}.conf.j2", lambda: {**nginx.features(), **variables})
     File(f"{SITES}available/site-{name}.conf", content=content, mode=0o644)
     link = f"{SITES}enabled/site-{name}.conf"
     Link(link, to=f"../sites-available/site-{name}.conf", action="create" if enabled else "delete")
@@ -37,7 +37,9 @@ states = nginx.states(names, config.switch)
 for site in config.sites:
     state = states[site["name"]]
     certify(site["name"], site.get("certificate") == "acme")
-    enable(site["name"], "site", state["enabled"], site=site, maintenance=state["maintenance"])
+    health_path = nginx.quoted(site.get("health_path", "/healthz"))
+    shown = {"site": site, "maintenance": state["maintenance"], "health_path": health_path}
+    enable(site["name"], "site", state["enabled"], **shown)
     if state["maintenance"] is not None:
         tell(site["name"], site.get("maintenance_page"), state["maintenance"])
 

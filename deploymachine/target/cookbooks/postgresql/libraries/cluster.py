@@ -40,9 +40,15 @@ def writes(env):
     return [backup["path"], "/var/log/pgbackrest", "/var/spool/pgbackrest"] if backup else []
 
 
-def host(address):
-    """An address as pg_hba.conf wants it: with its network."""
-    return str(ipaddress.ip_network(address, strict=False))
+def who_may_connect(config):
+    """The clients and the addresses of the replicas, as pg_hba.conf names them."""
+    clients = [{**client, "address": _host(client["address"])} for client in config.clients]
+    return {"clients": clients, "replicas": [_host(replica["address"]) for replica in config.replicas]}
+
+
+def _host(address):
+    """An address with its network; "local" is the server's own socket."""
+    return address if address == "local" else str(ipaddress.ip_network(address, strict=False))
 
 
 def _listdir(path):

@@ -32,7 +32,7 @@ at_start = configure("conf.d/deploymachine-start.conf", "start.conf", tuned=post
 running = configure(
     "conf.d/deploymachine.conf", "running.conf", tuned=postgresql.running(env), tls=TLS, passfile=PASSFILE
 )
-clients = configure("pg_hba.conf", "pg_hba.conf", host=postgresql.host)
+clients = configure("pg_hba.conf", "pg_hba.conf", **postgresql.who_may_connect(config))
 if config.replication_password:
     password = Secret(f"*:*:*:replication:{config.replication_password}\n")
     File(PASSFILE, content=password, owner="postgres", group="postgres", mode=0o600, backup=False)

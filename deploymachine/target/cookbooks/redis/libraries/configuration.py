@@ -19,6 +19,11 @@ sleep 0.5
 done; exit 1"""
 
 
+def limits(env):
+    """What redis.conf says of memory (MiB) and of who may do what."""
+    return {"maxmemory_mb": maxmemory_mb(env), "users": users(env.config.redis)}
+
+
 def maxmemory_mb(env):
     """The limit that was set, else the share of the machine's memory."""
     config = env.config.redis

@@ -18,14 +18,14 @@ if identity:
 
 
 def told(path, template, **variables):
-    content = Template(f"redis/{template}.j2", {"redis": library, **variables})
+    content = Template(f"redis/{template}.j2", variables)
     return File(
         path, content=content, owner="root", group="redis", mode=0o640, backup=False
     )  # secrets lie in one place
 
 
 # In this order: what restarts it comes before what is told to the one that runs.
-configuration = told("/etc/redis/redis.conf", "redis.conf", tls=TLS, replication=REPLICATION)
+configuration = told("/etc/redis/redis.conf", "redis.conf", tls=TLS, replication=REPLICATION, **library.limits(env))
 replication = told(REPLICATION, "replication.conf")
 unit = SystemdUnit("redis-server.service.d/deploymachine.conf", content=StaticFile("redis/unit.conf"))
 Service(
