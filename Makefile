@@ -29,6 +29,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=deploymachine/target:bench:tests:tests/devcloud $(BIN)/mypy --no-explicit-package-bases bench/*.py
 
 unit: setup ## the tests that take seconds and no root
 	$(BIN)/pytest tests/unit --numprocesses=auto

@@ -69,9 +69,9 @@ def devcloud() -> Iterator[tuple[Connection, Layout]]:
 def boot(cloud: Connection, names: Sequence[str]) -> dict[str, float]:
     """Server id -> seconds from its request until its sshd greets, all asked for at once."""
     body = {
-        "image_id": cloud.get_image("debian-13").id,
-        "flavor_id": cloud.get_flavor("m1.tiny").id,
-        "networks": [{"uuid": cloud.get_network("private").id}],
+        "image_id": cloud.image.find_image("debian-13", ignore_missing=False).id,
+        "flavor_id": cloud.compute.find_flavor("m1.tiny", ignore_missing=False).id,
+        "networks": [{"uuid": cloud.network.find_network("private", ignore_missing=False).id}],
     }
 
     def one(name: str) -> tuple[str, float]:
@@ -169,7 +169,8 @@ def available_mb() -> float:
 
 def measure(cloud: Connection, place: Layout, rounds: int, many: int) -> dict[str, list[float]]:
     """Row of the report -> its figures."""
-    alone, gone = [], []
+    alone: list[float] = []
+    gone: list[float] = []
     for number in range(rounds):
         booted = boot(cloud, [f"one-{number}"])
         alone += booted.values()

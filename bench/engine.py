@@ -115,7 +115,7 @@ class Bench:
     def runs_of(self, recipe: str) -> list[dict[str, Any]]:
         """Every timed run of a recipe, the first few left out: they warm the page cache."""
         # Exactly what the controller would write to the engine's standard input, from a file on the server.
-        opening = converge._opening(bundle(self.paths), self._request((recipe,)), b"", None)
+        opening = converge.opening(bundle(self.paths), self._request((recipe,)), b"", None)
         self._put(REQUEST, opening)
         words = ["python3", "/root/engine_timing.py", converge.LOADER, REQUEST, str(self.runs + WARM_UP)]
         lines = self.connection.run(words).output.splitlines()[WARM_UP:]
