@@ -36,8 +36,8 @@ class Run:
             for number, step in enumerate(every, 1):
                 if step.name in self.journal.done:
                     continue
-                self._headline(number, len(every), step.told)
                 self._keep(self.journal.begun(step.name))
+                self._headline(number, len(every), step.told)
                 try:
                     self._act(step.do)
                 except DeployMachineError as error:

@@ -5,6 +5,19 @@ from kokki import ForcedListArgument, Provider, Resource, ResourceArgument
 LOST = ":lost"  # after the name of one whose replica was away for too long: it is of no use to anybody
 SLOTS = """SELECT slot_name || CASE wal_status WHEN 'lost' THEN ':lost' ELSE '' END
   FROM pg_replication_slots WHERE slot_type = 'physical' AND slot_name LIKE 'dm\\_%' ORDER BY 1;"""
+# One that is asked for by who is no replica any more: that one is sent away, and may come again at once.
+DROP = """DO $$ BEGIN
+  FOR attempt IN 1..50 LOOP
+    BEGIN
+      PERFORM pg_drop_replication_slot({0});
+      RETURN;
+    EXCEPTION WHEN object_in_use THEN
+      PERFORM pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = {0};
+      PERFORM pg_sleep(0.1);
+    END;
+  END LOOP;
+  PERFORM pg_drop_replication_slot({0});
+END $$;"""
 
 
 class PostgresqlSlots(Resource):
@@ -28,7 +41,7 @@ class PostgresqlSlotsProvider(Provider):
 
     def write(self, there):
         for name in sorted({*there} - {*self.resource.slots}):
-            psql(f"SELECT pg_drop_replication_slot({literal(name.removesuffix(LOST))});", f"slot {name}")
+            psql(DROP.format(literal(name.removesuffix(LOST))), f"slot {name}")
         for name in sorted({*self.resource.slots} - {*there}):
             psql(f"SELECT pg_create_physical_replication_slot({literal(name)});", f"slot {name}")
 
