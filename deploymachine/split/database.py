@@ -22,7 +22,7 @@ from deploymachine.split.partakers import UNREACHABLE, poolers, standing
 
 NEAR = 16 << 20  # bytes of log that may be missing when a copy counts as there
 LOOK = 1.0  # seconds between two looks at a copy
-AWAY = 20.0  # seconds that a copy may be without its primary
+AWAY = 60.0  # seconds that a copy may be without its primary: one that went without a word is noticed after 30
 
 
 def measure(moving: Moving) -> Size:

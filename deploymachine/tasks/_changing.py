@@ -71,6 +71,7 @@ def changing(**help: str) -> Callable[[Callable[..., Change]], Task[Any]]:
         def run(_: Context, words: list[str], **given: Any) -> None:
             said = Said(body.__name__, **{one.name: given.pop(one.name) for one in OPTIONS})
             if not _goes_on(said, words):
+                _refuse_second()  # first: what is in between has more servers than settings.py tells of
                 _begin(body(words, **given), said)
 
         own = list(inspect.signature(body).parameters.values())
@@ -120,13 +121,18 @@ def _brought() -> Journal | None:
     return found
 
 
+def _refuse_second() -> None:
+    from deploymachine.split import run
+
+    run.refuse_second(settings())
+
+
 def _begin(change: Change, said: Said) -> None:
     """Measure and show the plan; with the user's word, do it."""
     from deploymachine.servertypes import _database
     from deploymachine.split import moves, plan, run, steps, work
     from deploymachine.split.states import BEFORE, DURING, deployment_in, foreseen
 
-    run.refuse_second(settings())
     here = plain_deployment()
     _check_up(here.inventory, change)
     there = foreseen(change, here)
