@@ -57,11 +57,7 @@ def prepare(moving: Moving) -> None:
             f"{moving.new.name} can't take over: its PostgreSQL is {new['role']}",
             hint=f"`fab server:{moving.new.name} launch` makes it a replica",
         )
-    databases.look(moving.new, "replay", moving.deployment)
-    if _is_lost(moving):
-        databases.do(moving.new, "follow", _led(moving), moving.report)
-        _have_it_follow(moving)
-    _catch_up(moving)
+    _have_it_all(moving)
 
 
 def switch(moving: Moving) -> Switched:
@@ -75,6 +71,8 @@ def switch(moving: Moving) -> Switched:
     if (old["role"], new["role"]) == ("fenced", "replica"):
         handing.go_on(moving, int(old["lsn"]))
         new = standing(moving.new, moving)
+    elif (old["role"], new["role"]) == ("primary", "replica"):
+        _have_it_all(moving)  # one of them may have been away since
     cook(poolers(led), led, moving.report, phase="make ready", recipes=("pgbouncer.next",))
     switched = handing.repoint(moving) if new["role"] == "primary" else handing.hand_over(moving, old, new)
     _database.record_primary(moving.new, moving.deployment)
@@ -118,6 +116,15 @@ def _standing(moving: Moving) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _is_done(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return (new["role"], old["role"] != "primary") == ("primary", True)
+
+
+def _have_it_all(moving: Moving) -> None:
+    """Have the copy be one of now, made afresh where what it lacks is not kept any more. Raises ConvergeError."""
+    databases.look(moving.new, "replay", moving.deployment)
+    if _is_lost(moving):
+        databases.do(moving.new, "follow", _led(moving), moving.report)
+        _have_it_follow(moving)
+    _catch_up(moving)
 
 
 def _catch_up(moving: Moving) -> None:

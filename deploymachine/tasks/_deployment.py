@@ -51,14 +51,19 @@ def inventory() -> Inventory:
     return Inventory([*booted, *fixed(settings())])
 
 
+def cloud_now() -> Cloud:
+    """The cloud with the settings as they are seen while a split, a merge or a move may be under way."""
+    if not _changing():
+        return cloud()
+    from deploymachine.cloud import Cloud
+
+    return Cloud(deployment().settings, cloud().connection)
+
+
 def keep_groups() -> None:
     """Have the cloud let in what settings.py says now, before the servers do."""
-    if settings().OPENSTACK_SERVERS and not _changing():
-        cloud().keep_groups()
-    elif settings().OPENSTACK_SERVERS:
-        from deploymachine.cloud import Cloud
-
-        Cloud(deployment().settings, cloud().connection).keep_groups()
+    if settings().OPENSTACK_SERVERS:
+        cloud_now().keep_groups()
 
 
 def publish_host_keys() -> None:

@@ -11,7 +11,7 @@ from invoke.context import Context
 from deploymachine import servertypes
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
-from deploymachine.tasks._deployment import cloud, deployment, settings
+from deploymachine.tasks._deployment import cloud, cloud_now, deployment, settings
 from deploymachine.tasks._names import named_task
 from deploymachine.tasks._prompt import agreed, typed
 from deploymachine.tasks._report import reported
@@ -50,7 +50,7 @@ def openstack_kill(
             raise UsageError(f"{name} was not deleted, nor was anything else", why=f"{name!r} was not what was typed")
     with reported() as shown:
         leaving = Leaving(servers, deployment(), shown, float(wait), force)  # as it is now: the answer took its time
-        notes = remove(cloud(), leaving, phases(shown, servers))
+        notes = remove(cloud_now(), leaving, phases(shown, servers))
     warn(notes)
     keep_up()
 
@@ -129,7 +129,7 @@ def openstack_rebuild(
                 raise UsageError(f"{name} was not rebuilt", why=f"{name!r} was not what was typed")
     with reported() as shown:
         notes = rebuild(
-            cloud(), Leaving([server], here, shown, float(wait), force), image or None, phases(shown, [server])
+            cloud_now(), Leaving([server], here, shown, float(wait), force), image or None, phases(shown, [server])
         )
     warn(notes)
     keep_up()
@@ -153,7 +153,7 @@ def openstack_resize(
         return
     with reported() as shown:
         leaving = Leaving([server], deployment(), shown, float(wait), force)
-        notes = resize(cloud(), leaving, flavor, phases(shown, [server]))
+        notes = resize(cloud_now(), leaving, flavor, phases(shown, [server]))
     warn(notes)
 
 

@@ -129,14 +129,17 @@ def test_killed_after_the_promotion_sites_find_the_new_one_by_themselves(pair: P
 def test_a_transaction_that_does_not_end_is_named_and_nobody_waits_longer(pair: Pair) -> None:
     old, _ = pair.sides()
     password = pair.fleet.secret("database-guestbook")
-    hold = f"PGPASSWORD={password} psql -h 127.0.0.1 -p 6432 -U guestbook guestbook -c 'SELECT pg_sleep(25)'"
+    there = "FROM pg_stat_activity WHERE query ~ '^SELECT pg_sl'"
+    words = "-c BEGIN -c 'SET LOCAL statement_timeout = 0' -c 'SELECT pg_sleep(600)'"
+    hold = f"PGPASSWORD={password} psql -h 127.0.0.1 -p 6432 -U guestbook guestbook {words}"
     with subprocess.Popen(pair.fleet.ssh_line(FRONT, hold), stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL):
-        assert until(
-            lambda: "1" in psql(pair.fleet, old, "SELECT 1 FROM pg_stat_activity WHERE query ~ '^SELECT pg_sl'")
-        )
-        ended = pair.switch()
+        try:
+            assert until(lambda: "1" in psql(pair.fleet, old, f"SELECT 1 {there}"))
+            ended = pair.switch()
+        finally:
+            psql(pair.fleet, old, f"SELECT pg_terminate_backend(pid) {there}")
     assert ended.code == 1
-    assert "pg_sleep(25)" in ended.output
+    assert "pg_sleep(600)" in ended.output
     pair.well(old)
 
 

@@ -43,7 +43,8 @@ class PostgresqlSlotsProvider(Provider):
         for name in sorted({*there} - {*self.resource.slots}):
             psql(DROP.format(literal(name.removesuffix(LOST))), f"slot {name}")
         for name in sorted({*self.resource.slots} - {*there}):
-            psql(f"SELECT pg_create_physical_replication_slot({literal(name)});", f"slot {name}")
+            # true: it keeps the log from now on. What it learns later is lost with the power until the next checkpoint.
+            psql(f"SELECT pg_create_physical_replication_slot({literal(name)}, true);", f"slot {name}")
 
     def describe(self, _key, old, new):
         return f"{', '.join(old) or 'none'} -> {', '.join(new) or 'none'}"
