@@ -9,11 +9,13 @@ import pytest
 from change_world import deployment
 from test_states import moved_appnode, upstreams
 
+from deploymachine.cloud import Cloud
 from deploymachine.split import journal as journals
 from deploymachine.split.between import between, stage
 from deploymachine.split.journal import BACK, DONE, GOING
 from deploymachine.split.moves import moves
 from deploymachine.split.states import AFTER, BEFORE, DURING
+from deploymachine.tasks import _deployment
 
 DB, ALL = "switch database box1 db1", ("boot", "provision", "join", "copy")
 
@@ -53,3 +55,16 @@ def test_visitors_stay_where_they_are_also_when_others_cook(tmp_path: Path) -> N
 def test_nothing_is_looked_up_where_nothing_is_under_way(tmp_path: Path) -> None:
     here = deployment(tmp_path, box1="dbappbalancer")
     assert between(here) is here
+
+
+def test_what_is_booted_meanwhile_closes_no_door_of_the_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, here = moved_appnode(tmp_path)
+    monkeypatch.setattr(_deployment, "settings", lambda: here.settings)
+    monkeypatch.setattr(_deployment, "plain_deployment", lambda: here)
+    monkeypatch.setattr(_deployment, "cloud", lambda: Cloud(here.settings, None))
+    before = {*_deployment.cloud_now().settings.server_names()}
+    journal = replace(journals.new(change, moves(change, here), ""), done=("boot", "provision", "join"))
+    journals.write(journal, here.settings)
+    assert {*_deployment.cloud_now().settings.server_names()} - before == {*change.joining}
