@@ -54,12 +54,24 @@ class Moves:
 
     def next(self) -> tuple[str, ...]:
         """The words of the next one. What a test before left under way, because it failed, is taken back first."""
-        if (self.fleet.directory / ".deploymachine/split.json").exists():
+        if self.under_way():
             self.fleet.try_command("fab", *ABORT)
-            self.forgotten()
+        if self.under_way():  # who was off is of the deployment again by now
+            self.powered_on()
+            self.fleet.fab(*ABORT)
         self.number += 1
         self.old, self.new = self.story.leads(), f"dbserver{self.number}"
         return "move", "dbserver", "--to", self.new, *OPTIONS
+
+    def under_way(self) -> bool:
+        return (self.fleet.directory / ".deploymachine/split.json").exists()
+
+    def powered_on(self) -> None:
+        """Every server of the deployment runs."""
+        for server in self.fleet.inventory():
+            if server.state != "ACTIVE":
+                self.fleet.fab("openstack_boot", server.name)
+            assert until(partial(self.story.up, server.name))
 
     def well(self, leads: str, *, failures: bool = False) -> None:
         """That one leads alone, holds the whole book, and the site takes signatures again."""
@@ -111,9 +123,7 @@ def test_after_a_power_loss_it_goes_on_when_told_to(moves: Moves, who: str, step
     name = getattr(moves, who)
     code, told = interrupted(moves.fleet, words, begins(step), lambda: power_loss(moves.fleet, name))
     assert (code, "error: " in told) in ((1, True), (0, False))
-    if moves.fleet.server(name).state != "ACTIVE":
-        moves.fleet.fab("openstack_boot", name)
-    assert until(lambda: moves.story.up(name))
+    moves.powered_on()  # an old one that went later has been set aside
     if code:
         moves.fleet.fab(*RESUME)
     moves.well(moves.new, failures=True)
