@@ -100,7 +100,7 @@ class PostgresqlCopyProvider(Provider):
     def fetch(self, target):
         resource, until = self.resource, time.monotonic() + PATIENCE
         login = (
-            f"host={resource.primary['address']} port={resource.primary['port']} user=replication"
+            f"host={resource.primary['address']} port={resource.primary['port']} user=replication connect_timeout=10"
             f" sslmode=verify-full sslrootcert={resource.tls}/authority.pem passfile={resource.passfile}"
         )
         words = ["-D", target, "-X", "stream", "-S", resource.slot, "-c", "fast", "-w", "-d", login]
