@@ -121,10 +121,31 @@ def _is_done(old: dict[str, Any], new: dict[str, Any]) -> bool:
 def _have_it_all(moving: Moving) -> None:
     """Have the copy be one of now, made afresh where what it lacks is not kept any more. Raises ConvergeError."""
     databases.look(moving.new, "replay", moving.deployment)
-    if _is_lost(moving):
+    if _is_lost(moving) or not _is_connected(moving):
         databases.do(moving.new, "follow", _led(moving), moving.report)
         _have_it_follow(moving)
     _catch_up(moving)
+
+
+def _is_connected(moving: Moving) -> bool:
+    """Whether the copy is sent what the old one writes; False: it is not kept any more.
+
+    What a primary does not send it does not send without a word to anybody but its log: so whoever may ask for it and
+    gets nothing has asked for too much. Raises ConvergeError where the copy does not reach the old one.
+    """
+    until = time.monotonic() + AWAY
+    while _missing(moving) is None:
+        if time.monotonic() > until:
+            if databases.look(moving.new, "reached", moving.deployment)["reached"]:
+                return False
+            raise ConvergeError(
+                f"{moving.new.name} does not follow {moving.old.name}: it is not connected to it",
+                where=moving.new.where,
+                why=f"{moving.old.name} does not answer it: the network between them, or a firewall",
+                hint=f"`fab server:{moving.old.name} kokki` opens what should be open",
+            )
+        time.sleep(LOOK)
+    return True
 
 
 def _catch_up(moving: Moving) -> None:
@@ -132,19 +153,18 @@ def _catch_up(moving: Moving) -> None:
     began, first = time.monotonic(), None
     while (missing := _missing(moving)) is None or missing > NEAR:
         first = missing if first is None else first
-        waited = time.monotonic() - began
-        if missing is None and waited > AWAY:
+        if missing is None and not _is_connected(moving):
             raise ConvergeError(
-                f"{moving.new.name} does not follow {moving.old.name}: it is not connected to it",
+                f"{moving.new.name} does not follow {moving.old.name} any more",
                 where=moving.new.where,
-                why="the network between them, or what it lacks is not kept any more",
+                why="what it lacks is not kept any more: too much was written meanwhile",
                 hint=f"`fab dbserver postgresql.follow --server {moving.new.name}` makes a fresh copy",
             )
-        if waited > moving.patience:
+        if (waited := time.monotonic() - began) > moving.patience:
             raise ConvergeError(
                 f"{moving.new.name} does not catch up with {moving.old.name}",
                 where=moving.new.where,
-                why=f"{_megabytes(missing)} missing after {moving.patience:.0f} s; at first it was {_megabytes(first)}",
+                why=f"{_megabytes(missing)} missing after {waited:.0f} s; at first it was {_megabytes(first)}",
                 hint="try again when less is written, or give it a bigger flavor or a faster disk",
             )
         time.sleep(LOOK)

@@ -51,13 +51,18 @@ def inventory() -> Inventory:
     return Inventory([*booted, *fixed(settings())])
 
 
+def settings_now() -> Settings:
+    """settings.py as it is seen while a split, a merge or a move may be under way."""
+    return deployment().settings if _changing() else settings()
+
+
 def cloud_now() -> Cloud:
-    """The cloud with the settings as they are seen while a split, a merge or a move may be under way."""
+    """The cloud with those settings."""
     if not _changing():
         return cloud()
     from deploymachine.cloud import Cloud
 
-    return Cloud(deployment().settings, cloud().connection)
+    return Cloud(settings_now(), cloud().connection)
 
 
 def keep_groups() -> None:

@@ -11,7 +11,7 @@ from invoke.context import Context
 
 from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
-from deploymachine.tasks._deployment import cloud_now, inventory, settings
+from deploymachine.tasks._deployment import cloud_now, inventory, settings, settings_now
 from deploymachine.tasks._prompt import agreed
 from deploymachine.tasks._report import reported
 from deploymachine.tasks._table import print_json, print_table, written_age
@@ -103,8 +103,8 @@ def _boot(names: Sequence[str], asked: Asked | None = None, yes: bool = False, b
     from deploymachine.bake import from_baked
     from deploymachine.cloud import boot_spec
 
+    specs = [boot_spec(settings_now(), name, asked=asked) for name in names]
     here = cloud_now()
-    specs = [boot_spec(here.settings, name, asked=asked) for name in names]
     if baked and settings().OPENSTACK_BAKED_IMAGES:
         specs, lines = from_baked(here, settings(), specs)
         print(*lines, sep="\n", end="\n" if lines else "", flush=True)

@@ -16,6 +16,7 @@ Result = Dict[str, Any]
 LOOKING: Mapping[str, Callable[[Request, Steps], Result]] = {
     "state": lambda _request, steps: cluster.state(steps),
     "standing": lambda _request, _steps: keeper.look(),
+    "reached": lambda _request, _steps: replica.reached(),
     "replay": lambda _request, _steps: proof.go_on(),
     "backups": lambda _request, steps: backups.told(steps),
     "backup": lambda request, steps: backups.make(bool(request.get("full")), steps),

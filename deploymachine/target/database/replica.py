@@ -7,6 +7,7 @@ import shutil
 import time
 from typing import Any, Dict
 
+from kokki import process
 from release.steps import Steps
 from release.values import Failure
 
@@ -53,6 +54,13 @@ def set_aside(steps: Steps) -> Dict[str, Any]:
             step.changed(f"its own data: {aside}")
         fence.reopen(here)
     return {"aside": aside}
+
+
+def reached() -> Dict[str, Any]:
+    """Whether this replica's primary answers it and lets it in, whatever it has for it then."""
+    way = cluster.psql("SHOW primary_conninfo")
+    ask = ["psql", "-Xqw", "-d", f"{way} replication=true connect_timeout=5", "-c", "IDENTIFY_SYSTEM"]
+    return {"reached": bool(way) and process.run(ask, user="postgres", cwd="/").code == 0}
 
 
 def _wait_for(lsn: int) -> None:
