@@ -130,6 +130,19 @@ def test_after_a_power_loss_it_goes_on_when_told_to(moves: Moves, who: str, step
     moves.fleet.fab("move", "--finish", "--yes")
 
 
+def test_an_old_server_that_is_lost_after_the_switch_is_started_for_the_way_back(moves: Moves) -> None:
+    words = moves.next()
+    code, _ = interrupted(moves.fleet, words, begins(SETTLING), lambda: power_loss(moves.fleet, moves.old))
+    if code:
+        moves.fleet.fab(*RESUME)
+    assert moves.old not in moves.story.kinds()
+    assert f"fab openstack_boot {moves.old}" in moves.fleet.refused(*ABORT)
+    moves.powered_on()
+    moves.fleet.fab(*ABORT)
+    moves.well(moves.old, failures=True)
+    moves.forgotten()
+
+
 def fails(moves: Moves, words: tuple[str, ...], marker: str, act: Callable[[], object]) -> str:
     """It ends with an error, in which the old one leads on; then it is taken back. What was printed."""
     code, told = interrupted(moves.fleet, words, marker, act)
