@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from deploymachine import databases, drain
 from deploymachine.cook import cook
 from deploymachine.deploy import deploy
+from deploymachine.errors import UsageError
 from deploymachine.inventory import Server
 from deploymachine.launch import doorkeepers, tell_lognodes
 from deploymachine.leading import state_of
@@ -225,6 +226,12 @@ def unsettle(about: Work) -> None:
     unretype(about)
     here = about.at(DURING)
     about.cloud(here).keep_groups()
+    for server in about.named(about.change.before, here):
+        if server.id and server.state != "ACTIVE":
+            raise UsageError(
+                f"{server.name} is {server.state}, and is needed for the way back",
+                hint=f"`fab openstack_boot {server.name}` starts it, then the same once more",
+            )
     dead = [one for one in about.named(about.change.joining, here) if not reached(one, here)]
     for server in dead:
         about.say(f"warning: {server.name} does not answer, and is told nothing")
