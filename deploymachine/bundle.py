@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import tarfile
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +18,7 @@ TARGET = Path(__file__).parent / "target"
 PURE_PYTHON = ("jinja2", "markupsafe")
 LEFT_OUT = {"__pycache__", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 LEFT_OUT_SUFFIXES = {".so", ".pyc", ".pyi", ".c"}
+_packing = threading.Lock()  # all servers ask at the same moment: the first one's thread packs, the others wait for it
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,21 @@ class Bundle:
     hash: str
     files: tuple[tuple[str, Path], ...] = field(repr=False)
 
-    @cached_property
+    @property
     def data(self) -> bytes:
         """The tar itself."""
-        return _tar(self.files)
+        with _packing:
+            return _tar(self.files)
+
+
+def bundle(cookbook_paths: tuple[Path, ...]) -> Bundle:
+    """Everything a server needs to run the engine; the same contents always make the same hash."""
+    with _packing:
+        return _bundle(cookbook_paths)
 
 
 @cache
-def bundle(cookbook_paths: tuple[Path, ...]) -> Bundle:
-    """Everything a server needs to run the engine; the same contents always make the same hash."""
+def _bundle(cookbook_paths: tuple[Path, ...]) -> Bundle:
     files = tuple(sorted(_contents(cookbook_paths)))
     digest = hashlib.sha256()
     for name, path in files:
@@ -54,13 +63,15 @@ def _contents(cookbook_paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
 
 
 def _tree(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
-    for path in root.rglob("*"):
-        parts = path.relative_to(root).parts
-        if path.is_file() and LEFT_OUT.isdisjoint(parts) and path.suffix not in LEFT_OUT_SUFFIXES:
-            yield prefix + "/".join(parts), path
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in LEFT_OUT]
+        for path in (Path(folder, name) for name in names if name not in LEFT_OUT):
+            if path.is_file() and path.suffix not in LEFT_OUT_SUFFIXES:
+                yield prefix + path.relative_to(root).as_posix(), path
 
 
-def _tar(files: Iterable[tuple[str, Path]]) -> bytes:
+@cache
+def _tar(files: tuple[tuple[str, Path], ...]) -> bytes:
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as zipped,

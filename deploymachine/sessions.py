@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from deploymachine.bundle import bundle
+from deploymachine.bundle import Bundle, bundle
 from deploymachine.converge import Event, command_line, lines, never_began, opening, parsed
 from deploymachine.cook import sudo_password
 from deploymachine.errors import ConvergeError
@@ -69,7 +69,7 @@ class Session:
             for _ in self._lines:
                 pass
 
-    def begin(self, first: bytes, load: bytes) -> None:
+    def begin(self, first: bytes, load: Bundle) -> None:
         """Say what it is about, and wait until it listens. Raises ConvergeError, ConnectError."""
         try:
             self._channel.sendall(first)
@@ -77,7 +77,7 @@ class Session:
             for line in self._lines:
                 event = parsed(self.server, line)
                 if event["event"] == "bundle-wanted":
-                    self._channel.sendall(f"{len(load)}\n".encode() + load)
+                    self._channel.sendall(f"{len(load.data)}\n".encode() + load.data)
                 if event["event"] == "failure":
                     raise ConvergeError(
                         f"{self.server.name}: {event['what']}", where=self.server.where, why=event.get("why")
@@ -143,7 +143,7 @@ def _begun(server: Server, request: Event, deployment: Deployment, opened: ExitS
     load, password = bundle(()), sudo_password(server, deployment)
     connection = opened.enter_context(connect(server, login(server, deployment.settings), deployment.settings))
     session = Session(server, connection.open(command_line(password is not None)))
-    session.begin(opening(load, {**request, "talk": True}, b"", password), load.data)
+    session.begin(opening(load, {**request, "talk": True}, b"", password), load)
     return session
 
 

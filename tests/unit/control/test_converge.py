@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ssh_server import SshServer
 
+from deploymachine import bundle as packing
 from deploymachine.bundle import bundle
 from deploymachine.converge import NoPythonError, Result, run
 from deploymachine.errors import ConnectError, ConvergeError
@@ -49,6 +53,22 @@ def test_the_bundle_is_sent_once(ssh_server: SshServer, settings: Settings, tmp_
         "def main(request, emit):\n    emit({'event': 'run-done', 'state': 'ok'})\n    return 0\n"
     )
     assert ask(ssh_server, settings, STATE).result == {}, "the unpacked one was used, not a new one"
+
+
+def test_many_servers_at_once_wait_for_one_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    walked: list[tuple[Path, ...]] = []
+    contents = packing._contents
+
+    def slow(cookbook_paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+        walked.append(cookbook_paths)
+        time.sleep(0.05)  # long enough for the others to ask as well
+        return contents(cookbook_paths)
+
+    monkeypatch.setattr(packing, "_contents", slow)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: bundle((tmp_path,)).data, range(8)))
+    assert walked == [(tmp_path,)]
+    assert all(data is found[0] for data in found)
 
 
 def test_old_bundles_go(ssh_server: SshServer, settings: Settings, tmp_path: Path) -> None:
@@ -127,8 +147,8 @@ def test_the_same_contents_make_the_same_bundle(tmp_path: Path) -> None:
     (book / "web").mkdir(parents=True)
     (book / "web" / "metadata.py").write_text("__config__ = {}")
     one = bundle((book,))
-    bundle.cache_clear()
+    packing._bundle.cache_clear()
     assert bundle((book,)).hash == one.hash
     (book / "web" / "metadata.py").write_text("__config__ = {'a': 1}")
-    bundle.cache_clear()
+    packing._bundle.cache_clear()
     assert bundle((book,)).hash != one.hash
