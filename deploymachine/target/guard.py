@@ -2,6 +2,7 @@
 
 `snapshot` keeps a copy of everything that decides who may log in. `arm` makes systemd put it back after some seconds,
 or after the next boot, whatever becomes of the control side; `confirm` takes that back; `rollback` does it at once.
+Every cook asks whether something is pending: what only a change needs, tarfile above all, is imported for one.
 """
 
 from __future__ import annotations
@@ -9,10 +10,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
 import time
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List
@@ -66,6 +65,8 @@ def snapshot(_request: Event) -> None:
     """Copy what decides who may log in; a snapshot of an unfinished run before is the older truth and stays."""
     if pending():
         return
+    import tarfile
+
     os.makedirs(HOME, mode=0o700, exist_ok=True)
     half = _snapshot() + ".new"
     with open(half, "wb", opener=_private) as file, tarfile.open(fileobj=file, mode="w") as tar:
@@ -113,6 +114,8 @@ def rollback(_request: Event) -> None:
 
 
 def _put_back() -> None:
+    import tarfile
+
     before, present = set(_homes()), set(_files())
     with tarfile.open(_snapshot()) as tar:
         tar.extraction_filter = getattr(tarfile, "fully_trusted_filter", None)
@@ -229,6 +232,8 @@ def _text(path: str) -> str:
 
 def _remove(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
+        import shutil
+
         shutil.rmtree(path)
     elif os.path.lexists(path):
         os.unlink(path)

@@ -29,6 +29,14 @@ NARROW = """table inet narrow {{
 }}
 """
 
+# The power goes as soon as its port is to be closed to everybody, which is the end of a fence.
+FUSE = """#!/bin/sh
+[ "$*" = "-f -" ] || exec /usr/sbin/nft.real "$@"
+rules=$(cat)
+case "$rules" in *deploymachine_fence*) mv /usr/sbin/nft.real /usr/sbin/nft; sync; systemctl poweroff -ff ;; esac
+printf '%s\\n' "$rules" | /usr/sbin/nft.real -f -
+"""
+
 
 @dataclass
 class Story:
@@ -144,6 +152,33 @@ def apart(fleet: Fleet, one: str, other: str) -> Iterator[None]:
         yield
     finally:
         fleet.sudo(one, f"ip route del blackhole {address}/32")
+
+
+def powerless_when_fenced(fleet: Fleet, name: str) -> None:
+    """From now on the server loses its power, once, as soon as it has given its databases up and before it says so."""
+    nft = "/usr/sbin/nft"
+    fleet.sudo(name, f"cat >{nft}.fuse; chmod +x {nft}.fuse; cp -a {nft} {nft}.real; mv {nft}.fuse {nft}", FUSE)
+
+
+def damaged(fleet: Fleet, replica: str, table: str) -> None:
+    """A replica whose disk has lost what the guestbook keeps in a table."""
+    ask = f"SELECT current_setting('data_directory') || '/' || pg_relation_filepath('{table}')"
+    fleet.sudo(
+        replica,
+        f"""cd /; file=$(runuser -u postgres -- psql -XqAt -d guestbook -c "{ask}")
+        unit=$(systemctl list-units --plain --no-legend 'postgresql@*' | cut -d' ' -f1)
+        systemctl stop "$unit"; truncate -s 0 "$file"; systemctl start "$unit" """,
+    )
+
+
+@contextmanager
+def silent(fleet: Fleet, name: str) -> Iterator[None]:
+    """A server whose sites do not answer."""
+    fleet.sudo(name, "supervisorctl stop all")
+    try:
+        yield
+    finally:
+        fleet.sudo(name, "supervisorctl start all")
 
 
 @contextmanager

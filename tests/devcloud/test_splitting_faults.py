@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -10,7 +11,19 @@ from functools import partial
 import pytest
 from fleet import own_deployment
 from machine_world import until
-from split_world import OPTIONS, Story, apart, interrupted, killed, overwhelmed, power_loss, signed
+from split_world import (
+    OPTIONS,
+    Story,
+    apart,
+    damaged,
+    interrupted,
+    killed,
+    overwhelmed,
+    power_loss,
+    powerless_when_fenced,
+    signed,
+    silent,
+)
 
 pytestmark = [
     pytest.mark.devcloud,
@@ -36,7 +49,7 @@ STEPS = (
     "stop on",
     "ask for every site once more",
 )
-JOINING, COPYING, SWITCHING, SETTLING = STEPS[2], STEPS[3], STEPS[4], STEPS[6]
+JOINING, COPYING, SWITCHING, ASKING, SETTLING = STEPS[2:7]
 RESUME, ABORT = ("move", "--resume", *OPTIONS), ("move", "--abort", *OPTIONS)
 
 
@@ -170,6 +183,51 @@ def test_a_copy_that_does_not_catch_up(moves: Moves) -> None:
         much = partial(overwhelmed, moves.fleet, moves.old, moves.new)
         told = fails(moves, words, begins(JOINING), lambda: until_then.enter_context(much()))
     assert f"{moves.new} does not catch up with {moves.old}" in told
+
+
+def test_a_copy_that_is_not_the_same(moves: Moves) -> None:
+    killed(moves.fleet, moves.next(), begins(SWITCHING))
+    damaged(moves.fleet, moves.new, "django_migrations")
+    told = moves.fleet.refused(*RESUME)
+    assert f"What {moves.new} has is not what {moves.old} has" in told
+    assert "django_migrations" in told
+    moves.well(moves.old)
+    moves.fleet.fab("dbserver", "postgresql.follow", "--server", moves.new, "--yes")
+    moves.fleet.fab(*RESUME)
+    moves.well(moves.new)
+    moves.fleet.fab("move", "--finish", "--yes")
+
+
+def test_a_site_that_does_not_answer_after_the_switch_is_taken_back(moves: Moves) -> None:
+    killed(moves.fleet, moves.next(), begins(ASKING))
+    with silent(moves.fleet, FRONT):
+        told = moves.fleet.refused(*RESUME)
+    assert f"guestbook does not answer through {FRONT}" in told
+    moves.well(moves.old, failures=True)
+    assert not moves.under_way()
+    moves.forgotten()
+
+
+@pytest.mark.parametrize("ending", ["comes back", "is off for good"])
+def test_an_old_server_that_is_lost_just_as_it_is_fenced(moves: Moves, ending: str) -> None:
+    words = moves.next()
+    code, told = interrupted(moves.fleet, words, begins(COPYING), lambda: powerless_when_fenced(moves.fleet, moves.old))
+    assert (code, f"{moves.old} was told to give its databases up" in told) == (1, True)
+    if ending == "comes back":
+        moves.powered_on()
+    else:
+        moves.fleet.fab(*promoted(told))
+        moves.well(moves.new, failures=True)
+    moves.fleet.fab(*RESUME)
+    moves.well(moves.new, failures=True)
+    moves.fleet.fab("move", "--finish", "--yes")
+
+
+def promoted(told: str) -> list[str]:
+    """The words of the line that the error shows."""
+    line = re.search("`fab (dbserver postgresql.promote .*)`", told)
+    assert line is not None, told
+    return line[1].split()
 
 
 def test_gone_back_late_what_the_log_does_not_hold_any_more_is_copied_anew(moves: Moves) -> None:
