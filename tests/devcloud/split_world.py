@@ -29,14 +29,6 @@ NARROW = """table inet narrow {{
 }}
 """
 
-# The power goes as soon as its port is to be closed to everybody, which is the end of a fence.
-FUSE = """#!/bin/sh
-[ "$*" = "-f -" ] || exec /usr/sbin/nft.real "$@"
-rules=$(cat)
-case "$rules" in *deploymachine_fence*) mv /usr/sbin/nft.real /usr/sbin/nft; sync; systemctl poweroff -ff ;; esac
-printf '%s\\n' "$rules" | /usr/sbin/nft.real -f -
-"""
-
 
 @dataclass
 class Story:
@@ -152,12 +144,6 @@ def apart(fleet: Fleet, one: str, other: str) -> Iterator[None]:
         yield
     finally:
         fleet.sudo(one, f"ip route del blackhole {address}/32")
-
-
-def powerless_when_fenced(fleet: Fleet, name: str) -> None:
-    """From now on the server loses its power, once, as soon as it has given its databases up and before it says so."""
-    nft = "/usr/sbin/nft"
-    fleet.sudo(name, f"cat >{nft}.fuse; chmod +x {nft}.fuse; cp -a {nft} {nft}.real; mv {nft}.fuse {nft}", FUSE)
 
 
 def damaged(fleet: Fleet, replica: str, table: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -20,7 +19,6 @@ from split_world import (
     killed,
     overwhelmed,
     power_loss,
-    powerless_when_fenced,
     signed,
     silent,
 )
@@ -206,28 +204,6 @@ def test_a_site_that_does_not_answer_after_the_switch_is_taken_back(moves: Moves
     moves.well(moves.old, failures=True)
     assert not moves.under_way()
     moves.forgotten()
-
-
-@pytest.mark.parametrize("ending", ["comes back", "is off for good"])
-def test_an_old_server_that_is_lost_just_as_it_is_fenced(moves: Moves, ending: str) -> None:
-    words = moves.next()
-    code, told = interrupted(moves.fleet, words, begins(COPYING), lambda: powerless_when_fenced(moves.fleet, moves.old))
-    assert (code, f"{moves.old} was told to give its databases up" in told) == (1, True)
-    if ending == "comes back":
-        moves.powered_on()
-    else:
-        moves.fleet.fab(*promoted(told))
-        moves.well(moves.new, failures=True)
-    moves.fleet.fab(*RESUME)
-    moves.well(moves.new, failures=True)
-    moves.fleet.fab("move", "--finish", "--yes")
-
-
-def promoted(told: str) -> list[str]:
-    """The words of the line that the error shows."""
-    line = re.search("`fab (dbserver postgresql.promote .*)`", told)
-    assert line is not None, told
-    return line[1].split()
 
 
 def test_gone_back_late_what_the_log_does_not_hold_any_more_is_copied_anew(moves: Moves) -> None:
